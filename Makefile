@@ -1,0 +1,50 @@
+# Every target does its own set-up in .venv, from the hash-pinned requirements.lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test prove bench lint docs lock clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; this is `$(PYTHON) --version`. Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## Run the daemon on a simulated AWS organisation (DEMO_FLAGS="--speed 60 ...")
+	@exec $(BIN)/privatelink-exporter demo $(DEMO_FLAGS)
+
+test: $(READY) ## Run every test but the slow proofs
+	@sh tests/programs.sh
+	$(BIN)/python -m pytest -m "not prove" $(PYTEST_FLAGS)
+
+prove: $(READY) ## Run the slow proofs
+	@sh tests/programs.sh
+	$(BIN)/python -m pytest -m prove --timeout 1800 $(PYTEST_FLAGS)
+
+bench: $(READY) ## Measure speed
+	$(BIN)/python -m tests.bench
+
+lint: $(READY) ## Check style, types and that what is generated is current
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python docs/build.py --check
+
+docs: $(READY) ## Write the tables of the README and docs/ anew from the metric definitions
+	$(BIN)/python docs/build.py
+
+lock: $(READY) ## Pin newer dependencies (needs uv on the PATH)
+	printf 'hatchling\neditables\n' | uv pip compile --universal --python-version 3.11 --upgrade --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --all-extras --quiet pyproject.toml - --output-file requirements.lock
+
+clean: ## Remove what was built
+	rm -rf $(VENV) dist state .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""All of boto3: access, and what is listed with it."""

@@ -1,0 +1,1 @@
+"""VPC flow logs: from delivered lines to counters, exactly once."""

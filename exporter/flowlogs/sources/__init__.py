@@ -1,0 +1,1 @@
+"""Where flow-log lines come from."""

@@ -1,0 +1,217 @@
+"""Every metric, once: name, type, labels, help.
+
+A metric is an object. Calling it builds a sample and demands exactly its labels, so a name or a
+label that does not exist fails where it is written. No other module spells a metric name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+
+class Sample(NamedTuple):
+    """One series' value; `labels` are the label values in the order of `metric.labels`."""
+
+    metric: Metric
+    labels: tuple[str, ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric's definition; call it with a value and its labels for a sample."""
+
+    name: str
+    type: Literal["gauge", "counter"]
+    labels: tuple[str, ...]
+    help: str
+
+    def __call__(self, value: float, **labels: str) -> Sample:
+        """Return a sample; raises TypeError unless exactly the metric's labels are given."""
+        if len(labels) != len(self.labels) or any(name not in labels for name in self.labels):
+            raise TypeError(f"{self.name} takes the labels {self.labels}, not {tuple(labels)}")
+        return Sample(self, tuple(labels[name] for name in self.labels), value)
+
+
+_SCOPE = ("account", "region")
+_ENDPOINT = (*_SCOPE, "endpoint_id")
+_FLOW_LOG = (*_SCOPE, "flow_log_id")
+_NAMES = (*_ENDPOINT, "name_kind", "resolver")
+
+ENDPOINT_INFO = Metric(
+    "privatelink_endpoint_info",
+    "gauge",
+    (*_ENDPOINT, "name", "vpc_id", "service_name", "service_region", "type"),
+    "A VPC endpoint, its name, VPC, service and type; always 1.",
+)
+ENDPOINT_STATE = Metric(
+    "privatelink_endpoint_state",
+    "gauge",
+    (*_ENDPOINT, "state"),
+    "1 for the state that the endpoint is in, 0 for the others; unknown when it could not be seen.",
+)
+
+DNS_LOOKUP_SUCCESS = Metric(
+    "privatelink_dns_lookup_success",
+    "gauge",
+    _NAMES,
+    "1 when every name of this kind was answered with addresses, else 0.",
+)
+DNS_ANSWERS_MATCH = Metric(
+    "privatelink_dns_answers_match",
+    "gauge",
+    _NAMES,
+    "1 when every name of this kind has answers and all of them are the endpoint's own addresses, "
+    "else 0; absent while the endpoint's addresses are unknown.",
+)
+DNS_LOOKUP_DURATION = Metric(
+    "privatelink_dns_lookup_duration_seconds",
+    "gauge",
+    _NAMES,
+    "How long the slowest name of this kind took to be answered.",
+)
+DNS_NAME_PROBLEM = Metric(
+    "privatelink_dns_name_problem",
+    "gauge",
+    (*_ENDPOINT, "name", "name_kind", "resolver", "problem"),
+    "1 while a name does not resolve to the endpoint: nxdomain, servfail, refused, timeout, "
+    "no_answer, public_address or foreign_address.",
+)
+
+FLOW_RECORDS = Metric(
+    "privatelink_flow_records_total",
+    "counter",
+    (*_ENDPOINT, "action"),
+    "Flow-log records at the endpoint's own interfaces, both directions; absent where no flow log "
+    "tells.",
+)
+FLOW_BYTES = Metric(
+    "privatelink_flow_bytes_total",
+    "counter",
+    (*_ENDPOINT, "action"),
+    "Bytes in flow-log records at the endpoint's own interfaces, both directions.",
+)
+FLOW_PACKETS = Metric(
+    "privatelink_flow_packets_total",
+    "counter",
+    (*_ENDPOINT, "action"),
+    "Packets in flow-log records at the endpoint's own interfaces, both directions.",
+)
+FLOW_REJECTED_CONNECTIONS = Metric(
+    "privatelink_flow_rejected_connections_total",
+    "counter",
+    _ENDPOINT,
+    "Rejected records that carry a SYN without an ACK: connections that were refused, not packets "
+    "that came late. Only where the flow log's format has tcp-flags.",
+)
+FLOW_COVERAGE_RATIO = Metric(
+    "privatelink_flow_coverage_ratio",
+    "gauge",
+    (*_ENDPOINT, "action"),
+    "Share (0 to 1) of the endpoint's interfaces whose ACCEPT or REJECT records are logged, "
+    "delivered and readable by this exporter.",
+)
+FLOW_LOG_INFO = Metric(
+    "privatelink_flow_log_info",
+    "gauge",
+    (*_FLOW_LOG, "resource_id", "traffic_type", "destination_type"),
+    "A flow log on an endpoint's interface, subnet or VPC; always 1.",
+)
+FLOW_LOG_DELIVERY_OK = Metric(
+    "privatelink_flow_log_delivery_ok",
+    "gauge",
+    _FLOW_LOG,
+    "0 when AWS says that the flow log is not active or its delivery fails, else 1.",
+)
+FLOW_LOG_NEWEST_RECORD = Metric(
+    "privatelink_flow_log_newest_record_timestamp_seconds",
+    "gauge",
+    _FLOW_LOG,
+    "End of the newest record read from the flow log, NODATA records too.",
+)
+FLOW_LOG_BACKLOG = Metric(
+    "privatelink_flow_log_backlog_seconds",
+    "gauge",
+    _FLOW_LOG,
+    "How far reading is behind: age of the newest moment up to which every record that has been "
+    "delivered is counted.",
+)
+FLOW_LOG_LINES = Metric(
+    "privatelink_flow_log_lines_total",
+    "counter",
+    (*_FLOW_LOG, "result"),
+    "Lines delivered by the flow log, by fate: counted, other (not PrivateLink), before_start, "
+    "no_data, skip_data, malformed, duplicate (delivered twice), late (after the look-back).",
+)
+
+COLLECTOR_UP = Metric(
+    "privatelink_collector_up",
+    "gauge",
+    ("collector", *_SCOPE),
+    "1 when the collector's last pass saw everything it should, else 0.",
+)
+COLLECTOR_DURATION = Metric(
+    "privatelink_collector_duration_seconds",
+    "gauge",
+    ("collector", *_SCOPE),
+    "How long the collector's last pass took.",
+)
+COLLECTOR_LAST_SUCCESS = Metric(
+    "privatelink_collector_last_success_timestamp_seconds",
+    "gauge",
+    ("collector", *_SCOPE),
+    "When the collector's last pass that saw everything ended; absent before the first.",
+)
+AWS_REQUESTS = Metric(
+    "privatelink_aws_requests_total",
+    "counter",
+    (*_SCOPE, "aws_service", "operation", "outcome"),
+    "Requests sent to AWS, each retry too, by outcome: ok, throttled, denied, error.",
+)
+STORE_OK = Metric(
+    "privatelink_store_ok",
+    "gauge",
+    (),
+    "0 when the last write to the store of counters failed, else 1.",
+)
+BUILD_INFO = Metric(
+    "privatelink_exporter_build_info",
+    "gauge",
+    ("version", "python_version"),
+    "The exporter's version and Python's; always 1.",
+)
+
+CATALOGUE: tuple[Metric, ...] = (
+    ENDPOINT_INFO,
+    ENDPOINT_STATE,
+    DNS_LOOKUP_SUCCESS,
+    DNS_ANSWERS_MATCH,
+    DNS_LOOKUP_DURATION,
+    DNS_NAME_PROBLEM,
+    FLOW_RECORDS,
+    FLOW_BYTES,
+    FLOW_PACKETS,
+    FLOW_REJECTED_CONNECTIONS,
+    FLOW_COVERAGE_RATIO,
+    FLOW_LOG_INFO,
+    FLOW_LOG_DELIVERY_OK,
+    FLOW_LOG_NEWEST_RECORD,
+    FLOW_LOG_BACKLOG,
+    FLOW_LOG_LINES,
+    COLLECTOR_UP,
+    COLLECTOR_DURATION,
+    COLLECTOR_LAST_SUCCESS,
+    AWS_REQUESTS,
+    STORE_OK,
+    BUILD_INFO,
+)
+
+
+def markdown_table() -> str:
+    """Return the catalogue as a Markdown table: metric, type, labels, meaning."""
+    rows = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+    for metric in CATALOGUE:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        rows.append(f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |")
+    return "\n".join(rows) + "\n"
