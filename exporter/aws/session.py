@@ -1,0 +1,236 @@
+"""Access to AWS: who we are in each account, one client per account, Region and service.
+
+Every request is counted by its outcome, retries too. AWS is reached only as boto3 does it, so
+`AWS_ENDPOINT_URL` and the other settings of boto3 apply.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import boto3
+import botocore.config
+import botocore.credentials
+import botocore.session
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+from botocore.parsers import ResponseParserError
+
+from exporter import __version__
+from exporter.config import Account
+from exporter.model import Outcome, Scope, Unavailable
+
+# What a failed call raises, however it failed; and what translating a malformed answer raises.
+AWS_ERRORS = (BotoCoreError, ClientError, ResponseParserError)
+MALFORMED_ANSWER = (KeyError, TypeError, ValueError, AttributeError)
+
+_THROTTLED = frozenset(
+    "Throttling ThrottlingException ThrottledException RequestThrottledException RequestThrottled "
+    "TooManyRequestsException RequestLimitExceeded BandwidthLimitExceeded LimitExceededException "
+    "ProvisionedThroughputExceededException SlowDown EC2ThrottledException "
+    "PriorRequestNotComplete".split()
+)
+_DENIED = frozenset(
+    "AccessDenied AccessDeniedException UnauthorizedOperation UnauthorizedAccess AuthFailure "
+    "Client.UnauthorizedOperation ExpiredToken ExpiredTokenException RequestExpired OptInRequired "
+    "InvalidClientTokenId UnrecognizedClientException InvalidAccessKeyId SignatureDoesNotMatch "
+    "InvalidSignatureException MissingAuthenticationToken NotAuthorized".split()
+)
+
+# A pass must end within its collector's deadline whatever AWS does, so each call gives up in time:
+# four attempts with botocore's back-off between them.
+CLIENT_CONFIG = botocore.config.Config(
+    connect_timeout=5,
+    read_timeout=20,
+    max_pool_connections=10,
+    retries={"mode": "standard", "total_max_attempts": 4},
+    user_agent_extra=f"privatelink-exporter/{__version__}",
+)
+
+
+class RequestKey(NamedTuple):
+    """What requests are counted by."""
+
+    account: str
+    region: str
+    service: str
+    operation: str
+    outcome: Outcome
+
+
+class NoAccess(Exception):  # noqa: N818  # reads as what it is: there is no access
+    """Raised when there are no credentials or no Region to start with."""
+
+
+def outcome_of(code: str) -> Outcome:
+    """Return the outcome that an AWS error code stands for."""
+    if code in _THROTTLED:
+        return "throttled"
+    return "denied" if code in _DENIED else "error"
+
+
+def unavailable(error: Exception) -> Unavailable[Any]:
+    """Return what a failed call means for whoever wanted its answer."""
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        message = error.response.get("Error", {}).get("Message", "")
+        return Unavailable(f"{error.operation_name}: {code}: {message}", outcome_of(code))
+    if isinstance(error, MALFORMED_ANSWER) and not isinstance(error, BotoCoreError):
+        return Unavailable(f"malformed answer: {type(error).__name__}: {error}")
+    return Unavailable(f"{type(error).__name__}: {error}")
+
+
+class Aws:
+    """Clients for the configured accounts. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        accounts: tuple[Account, ...],
+        session: botocore.session.Session | None = None,
+        config: botocore.config.Config = CLIENT_CONFIG,
+    ) -> None:
+        self._own = session or botocore.session.Session()
+        # Parsing the service models costs some 40 MB: all sessions share one loader.
+        self._loader = self._own.get_component("data_loader")
+        self._config = config
+        self._accounts = accounts or (Account(),)
+        self._lock = threading.RLock()
+        self._sessions: dict[str | None, boto3.Session] = {}
+        self._clients: dict[tuple[Scope, str], Any] = {}
+        self._by_account: dict[str, Account] = {}
+        self._requests: Counter[RequestKey] = Counter()
+
+    def require(self) -> None:
+        """Raise NoAccess, with the ways to mend it, without credentials or a default Region."""
+        try:
+            credentials = self._own.get_credentials()
+        except BotoCoreError as error:
+            raise NoAccess(f"The AWS settings cannot be used: {error}") from None
+        if credentials is None:
+            raise NoAccess(
+                "No AWS credentials. Give them in one of these ways:\n"
+                "  - run on EC2, ECS or EKS with a role (instance profile, task role, IRSA, "
+                "Pod Identity)\n"
+                "  - set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\n"
+                "  - name a profile of ~/.aws/config with AWS_PROFILE\n"
+                "To see the exporter without an AWS account: privatelink-exporter demo"
+            )
+        if self._region() is None and any(not account.regions for account in self._accounts):
+            raise NoAccess(
+                "No AWS Region. Set AWS_REGION, or list the Regions in the configuration file:\n"
+                "accounts:\n  - regions: [eu-west-1]"
+            )
+
+    def scopes(self) -> tuple[Scope, ...]:
+        """Return every configured account × Region, in the configuration's order.
+
+        Asks STS who the process's own credentials belong to. Raises an AWS error when that fails,
+        ValueError when they belong to an account that is also configured with a role.
+        """
+        scopes: dict[Scope, Account] = {}
+        for account in self._accounts:
+            regions = account.regions or (self._region() or "us-east-1",)
+            account_id = account.id or self._own_account(regions[0])
+            for region in regions:
+                scope = Scope(account_id, region)
+                if scope in scopes:
+                    raise ValueError(
+                        f"{account_id} in {region} is configured twice: with a role, and as the "
+                        "process's own account"
+                    )
+                scopes[scope] = account
+            self._by_account[account_id] = account
+        return tuple(scopes)
+
+    def client(self, scope: Scope, service: str) -> Any:
+        """Return the one client for the service in that scope; made at the first call."""
+        with self._lock:
+            client = self._clients.get((scope, service))
+            if client is None:
+                session = self._session(self._by_account[scope.account])
+                client = session.client(service, scope.region, config=self._config)
+                self._count(client, scope)
+                self._clients[scope, service] = client
+            return client
+
+    def requests(self) -> Mapping[RequestKey, int]:
+        """Return how many requests have been sent, by outcome."""
+        with self._lock:
+            return dict(self._requests)
+
+    def _region(self) -> str | None:
+        region: str | None = self._own.get_config_variable("region")
+        return region
+
+    def _own_account(self, region: str) -> str:
+        known = next((i for i, account in self._by_account.items() if not account.id), None)
+        if known:
+            return known
+        sts = self._session(Account()).client("sts", region, config=self._config)
+        self._count(sts, Scope("", region))
+        account: str = sts.get_caller_identity()["Account"]
+        return account
+
+    def _session(self, account: Account) -> boto3.Session:
+        with self._lock:
+            session = self._sessions.get(account.role_arn)
+            if session is None:
+                inner = self._own if account.role_arn is None else self._assumed(account)
+                session = self._sessions[account.role_arn] = boto3.Session(botocore_session=inner)
+            return session
+
+    def _assumed(self, account: Account) -> botocore.session.Session:
+        source = self._own.get_credentials()
+        if source is None:
+            raise NoRegionError
+        arguments = {"RoleSessionName": "privatelink-exporter"}
+        if account.external_id:
+            arguments["ExternalId"] = account.external_id
+        scope = Scope(account.id or "", account.regions[0])
+        fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
+            partial(self._sts, scope), source, account.role_arn, extra_args=arguments
+        )
+        session = botocore.session.Session()
+        session.register_component("data_loader", self._loader)
+        # Refreshed by botocore itself, from 15 minutes before they expire.
+        session._credentials = botocore.credentials.DeferredRefreshableCredentials(
+            fetcher.fetch_credentials, "assume-role"
+        )
+        return session
+
+    def _sts(self, scope: Scope, service: str, **credentials: str) -> Any:
+        with self._lock:
+            client = self._own.create_client(
+                service, region_name=scope.region, config=self._config, **credentials
+            )
+        self._count(client, scope)
+        return client
+
+    def _count(self, client: Any, scope: Scope) -> None:
+        service = client.meta.service_model.service_name
+
+        def received(
+            event_name: str, parsed_response: dict[str, Any] | None, **_: object
+        ) -> None:
+            operation = event_name.rpartition(".")[2]
+            outcome: Outcome = "error"
+            if parsed_response is not None:
+                status = parsed_response.get("ResponseMetadata", {}).get("HTTPStatusCode", 200)
+                code = parsed_response.get("Error", {}).get("Code", "")
+                outcome = "ok" if status < 300 and not code else outcome_of(code)
+            with self._lock:
+                key = RequestKey(scope.account, scope.region, service, operation, outcome)
+                self._requests[key] += 1
+
+        client.meta.events.register("response-received", received)
+
+
+def attempt(call: Callable[[], Any]) -> Any:
+    """Return the call's result, or Unavailable when AWS refuses, fails or answers nonsense."""
+    try:
+        return call()
+    except (*AWS_ERRORS, *MALFORMED_ANSWER) as error:
+        return unavailable(error)

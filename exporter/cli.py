@@ -1,0 +1,215 @@
+"""The commands and the wiring; the only place that reads the environment and exits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from exporter import __version__, log
+from exporter import config as configuration
+from exporter.config import Config, ConfigError
+
+DEFAULT_ADDRESS = ":10911"
+
+
+class _ServeByDefault(click.Group):
+    """Without a command it is `serve`, so that the flags work as in every other exporter."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--help", "-h", "--version"}
+        if not args or (args[0].startswith("-") and args[0] not in own):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ServeByDefault, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="privatelink-exporter")
+def main() -> None:
+    """Watch AWS PrivateLink and give what is known of it to Prometheus.
+
+    Without a command: serve.
+    """
+
+
+def _options(*names: str) -> Any:
+    known = {
+        "config": click.option(
+            "--config.file",
+            "config_file",
+            type=click.Path(path_type=Path),
+            help="Configuration (YAML). Without one: the process's own credentials and Region.",
+        ),
+        "path": click.option(
+            "--web.telemetry-path",
+            "telemetry_path",
+            default="/metrics",
+            show_default=True,
+            help="Path of the metrics.",
+        ),
+        "storage": click.option(
+            "--storage.path",
+            "storage_path",
+            type=click.Path(path_type=Path),
+            help="Directory of the counters and cursors; wins over the configuration's.",
+        ),
+        "level": click.option(
+            "--log.level",
+            "log_level",
+            type=click.Choice(log.LEVELS),
+            default="info",
+            show_default=True,
+            help="Least level that is logged.",
+        ),
+        "format": click.option(
+            "--log.format",
+            "log_format",
+            type=click.Choice(log.FORMATS),
+            default="logfmt",
+            show_default=True,
+            help="One line per event, in this format.",
+        ),
+    }
+
+    def decorate(command: Any) -> Any:
+        for name in reversed(names):
+            command = known[name](command)
+        return command
+
+    return decorate
+
+
+@main.command()
+@_options("config")
+@click.option(
+    "--web.listen-address",
+    "address",
+    default=DEFAULT_ADDRESS,
+    show_default=True,
+    help="Address to listen on: HOST:PORT, or :PORT for every address.",
+)
+@_options("path", "storage", "level", "format")
+def serve(
+    config_file: Path | None,
+    address: str,
+    telemetry_path: str,
+    storage_path: Path | None,
+    log_level: str,
+    log_format: str,
+) -> None:
+    """Run the daemon."""
+    log.configure(log_level, log_format)
+    config = _load(config_file) if config_file else Config()
+    _serve(config, address, telemetry_path, storage_path or Path(config.storage.path))
+    _leave()
+
+
+@main.command()
+@click.option(
+    "--web.listen-address",
+    "address",
+    default="127.0.0.1:10911",
+    show_default=True,
+    help="Address to listen on; port 0 takes a free one.",
+)
+@_options("path", "storage", "level", "format")
+@click.option(
+    "--speed",
+    type=click.FloatRange(1, 600),
+    default=60.0,
+    show_default=True,
+    help="How much faster than AWS flow logs are aggregated and delivered.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the traffic.")
+def demo(
+    address: str,
+    telemetry_path: str,
+    storage_path: Path | None,
+    log_level: str,
+    log_format: str,
+    speed: float,
+    seed: int,
+) -> None:
+    """Run the daemon on a simulated AWS organisation; no account is needed.
+
+    Every AWS setting of yours is ignored.
+    """
+    try:
+        from exporter.simulator import demo as simulated
+    except ImportError as error:
+        _fail(f"The demo needs its extra: pip install 'privatelink-exporter[demo]' ({error})")
+    log.configure("warning" if log_level == "info" else log_level, log_format)
+    for name in [n for n in os.environ if n.startswith(("AWS_", "BOTO")) or "PROXY" in n.upper()]:
+        del os.environ[name]
+    with simulated.simulator(speed, seed) as running:
+        os.environ.update(running.environment)
+        _serve(
+            configuration.parse(running.config, "demo configuration"),
+            address,
+            telemetry_path,
+            storage_path or running.directory / "state",
+            running.guide,
+        )
+    _leave()
+
+
+@main.command("check-config")
+@click.argument("file", type=click.Path(path_type=Path))
+def check_config(file: Path) -> None:
+    """Check a configuration file: all errors at once, each with its line and path."""
+    _load(file)
+    click.echo(f"{file}: valid")
+
+
+def _load(file: Path) -> Config:
+    try:
+        return configuration.load(file)
+    except ConfigError as error:
+        _fail("\n".join(log.clean(line) for line in error.errors))
+
+
+def _serve(
+    config: Config,
+    address: str,
+    telemetry_path: str,
+    storage: Path,
+    guide: Any = None,
+) -> None:
+    """Run until SIGTERM or SIGINT; exits 1 with the remedy when it cannot begin."""
+    # Imported here: `--help` and `check-config` need none of it.
+    from exporter import runtime
+    from exporter.aws.session import NoAccess
+    from exporter.store import StoreError
+    from exporter.web.server import ListenError
+
+    if not telemetry_path.startswith("/") or telemetry_path in runtime.OWN_PATHS:
+        _fail(f"--web.telemetry-path: {telemetry_path!r} must be a path like /metrics of its own")
+    try:
+        asyncio.run(
+            runtime.run(config, address, telemetry_path, storage, _stop_on_signals, guide)
+        )
+    except (NoAccess, StoreError, ListenError, runtime.CannotStart) as error:
+        _fail(str(error))
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+def _leave() -> NoReturn:
+    """Exit without waiting for threads that AWS keeps blocked: what matters is committed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(1)

@@ -1,0 +1,295 @@
+"""DNS probes: what each resolver answers for each name, held against the endpoint's addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+
+import dns.asyncquery
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.resolver
+
+from exporter.config import Resolver, split_address
+from exporter.model import (
+    Address,
+    DnsName,
+    Endpoint,
+    Interface,
+    Inventory,
+    Lookup,
+    Part,
+    Unavailable,
+    last_known,
+)
+
+# A wildcard cannot be asked for: this stands in place of the star.
+WILDCARD_LABEL = "privatelink-exporter-probe"
+SYSTEM = "system"
+QUERY_TIMEOUT = 2.0
+ATTEMPTS = 2
+# The VPC's resolver takes 1,024 packets/s per interface, shared with IMDS and NTP: stay at half.
+QUERIES_PER_SECOND = 500.0
+PARALLEL = 64
+# So many queries in a row without any answer, and a resolver counts as dead for this pass: the
+# rest is not asked, or a large estate would take hours to find out.
+DEAD_AFTER = PARALLEL
+
+# RFC 1918, 6598, 3927, 4193, 4291. `is_private` would also take in documentation networks.
+_PRIVATE = tuple(
+    ip_network(text)
+    for text in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "127.0.0.0/8",
+        "fc00::/7",
+        "fe80::/10",
+        "::1/128",
+    )
+)
+_RCODE_PROBLEMS = {"NXDOMAIN": "nxdomain", "REFUSED": "refused", "TIMEOUT": "timeout"}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A resolver to ask: its label in metrics, its addresses, the VPCs it answers for.
+
+    `vpcs` is None for all. `private` is whether its answers for private names say anything.
+    """
+
+    label: str
+    addresses: tuple[tuple[str, int], ...]
+    vpcs: tuple[str, ...] | None
+    private: bool
+
+    def answers_for(self, endpoint: Endpoint, name: DnsName) -> bool:
+        """Whether its answer for the name says what clients in the endpoint's VPC see."""
+        if name.kind != "private":
+            return True  # public records: every resolver gives the same
+        return self.private and (self.vpcs is None or endpoint.vpc_id in self.vpcs)
+
+
+def servers(configured: tuple[Resolver, ...]) -> tuple[Server, ...]:
+    """Return the configured resolvers, or the system's.
+
+    The system's is asked for public names only: whose VPC it answers for is not known, and a
+    private name judged from outside its VPC would prove nothing. Raises dns.exception.DNSException
+    or OSError when the system has none.
+    """
+    if configured:
+        return tuple(
+            Server(r.address, (split_address(r.address),), r.vpcs or None, True)
+            for r in configured
+        )
+    system = dns.resolver.Resolver()
+    addresses = tuple((str(address), system.port) for address in system.nameservers)
+    return (Server(SYSTEM, addresses, None, False),)
+
+
+@dataclass(slots=True)
+class Pace:
+    """At most so many queries a second, for all resolvers of this host together."""
+
+    per_second: float = QUERIES_PER_SECOND
+    _next: float = 0.0
+
+    async def wait(self) -> None:
+        """Return when the next query may be sent."""
+        now = time.monotonic()
+        self._next = max(now, self._next) + 1 / self.per_second
+        delay = self._next - now
+        if delay > 0.01:
+            await asyncio.sleep(delay)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    rcode: str
+    addresses: tuple[Address, ...]
+    cnames: tuple[str, ...]
+    ttl: int | None
+
+
+@dataclass(slots=True)
+class Prober:
+    """Asks one resolver for the names of one scope's endpoints, pass after pass.
+
+    Zonal names are asked for at every tenth pass: there are many, and they hardly change.
+    """
+
+    server: Server
+    pace: Pace
+    clock: Callable[[], float]
+    _passes: int = 0
+    _zonal: dict[tuple[str, str], Lookup] = field(default_factory=dict)
+
+    async def run(self, inventory: Inventory) -> tuple[Lookup, ...]:
+        """Return a lookup for every name that this resolver can be asked for."""
+        zonal_too = self._passes % 10 == 0
+        endpoints = (last_known(inventory.endpoints) or {}).values()
+        names = [
+            (endpoint, name)
+            for endpoint in endpoints
+            if endpoint.has_dns
+            for name in endpoint.dns_names
+            if self.server.answers_for(endpoint, name)
+        ]
+        health = _Health()
+        slots = asyncio.Semaphore(PARALLEL)
+
+        async def probe(endpoint: Endpoint, name: DnsName) -> Lookup:
+            kept = self._zonal.get((endpoint.id, name.name))
+            expected = expected_addresses(endpoint, name, inventory.interfaces)
+            if name.kind == "zonal" and kept and not zonal_too and kept.expected == expected:
+                return kept
+            async with slots:
+                return await self._lookup(endpoint, name, expected, health)
+
+        lookups = await asyncio.gather(*(probe(endpoint, name) for endpoint, name in names))
+        self._zonal = {(x.endpoint_id, x.name.name): x for x in lookups if x.name.kind == "zonal"}
+        self._passes += 1
+        return tuple(lookups)
+
+    async def _lookup(
+        self,
+        endpoint: Endpoint,
+        name: DnsName,
+        expected: tuple[Address, ...] | None,
+        health: _Health,
+    ) -> Lookup:
+        required, optional = record_types(endpoint, name)
+        started = time.monotonic()
+        answers = {
+            kind: await self._ask(name.name, kind, health) for kind in (*required, *optional)
+        }
+        duration = time.monotonic() - started
+        addresses = tuple(a for answer in answers.values() for a in answer.addresses)
+        problem = judge([answers[kind] for kind in required], addresses, expected)
+        ttls = [answer.ttl for answer in answers.values() if answer.ttl is not None]
+        worst = next((a.rcode for a in answers.values() if a.rcode != "NOERROR"), "NOERROR")
+        matches: bool | None = False
+        if addresses:
+            matches = None if expected is None else set(addresses) <= set(expected)
+        return Lookup(
+            endpoint_id=endpoint.id,
+            name=name,
+            resolver=self.server.label,
+            rcode=worst,
+            answers=addresses,
+            expected=expected,
+            cnames=tuple(dict.fromkeys(c for a in answers.values() for c in a.cnames)),
+            ttl=min(ttls, default=None),
+            duration=duration,
+            as_of=self.clock(),
+            problem=problem,
+            matches=matches,
+        )
+
+    async def _ask(self, name: str, kind: str, health: _Health) -> _Answer:
+        """Return the answer; "TIMEOUT" as its rcode when no address of the resolver gives one."""
+        name = name.replace("*", WILDCARD_LABEL, 1) if name.startswith("*.") else name
+        try:
+            question = dns.message.make_query(name, kind)
+        except dns.exception.DNSException:
+            return _Answer("FORMERR", (), (), None)
+        for _ in range(ATTEMPTS):
+            for address, port in self.server.addresses:
+                if health.silent >= DEAD_AFTER and not health.answered:
+                    return _Answer("TIMEOUT", (), (), None)
+                await self.pace.wait()
+                try:
+                    response, _tcp = await dns.asyncquery.udp_with_fallback(
+                        question, address, QUERY_TIMEOUT, port, ignore_unexpected=True,
+                        ignore_errors=True,
+                    )
+                except (dns.exception.DNSException, OSError, EOFError):
+                    health.silent += 1
+                    continue
+                health.answered = True
+                return _answer(response)
+        return _Answer("TIMEOUT", (), (), None)
+
+
+@dataclass(slots=True)
+class _Health:
+    """Whether a resolver has answered anything in this pass."""
+
+    silent: int = 0
+    answered: bool = False
+
+
+def _answer(response: dns.message.Message) -> _Answer:
+    addresses: list[Address] = []
+    cnames: list[str] = []
+    ttls: list[int] = []
+    for rrset in response.answer:
+        ttls.append(rrset.ttl)
+        for record in rrset:
+            if rrset.rdtype == dns.rdatatype.CNAME:
+                cnames.append(record.target.to_text(omit_final_dot=True))
+            elif rrset.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA):
+                addresses.append(ip_address(record.address))
+    ordered = sorted(addresses, key=lambda a: (a.version, int(a)))
+    rcode = dns.rcode.to_text(response.rcode())
+    return _Answer(rcode, tuple(ordered), tuple(cnames), min(ttls, default=None))
+
+
+def record_types(endpoint: Endpoint, name: DnsName) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the record types that must be there, and those that may be.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DnsOptionsSpecification.html : with
+    `service-defined`, private names have A only, the others A and, where they can, AAAA.
+    """
+    kind = endpoint.dns_record_ip_type or endpoint.ip_address_type
+    if kind == "ipv6":
+        return ("AAAA",), ()
+    if kind == "dualstack":
+        return ("A", "AAAA"), ()
+    if kind == "service-defined" and name.kind != "private":
+        return ("A",), ("AAAA",)
+    return ("A",), ()
+
+
+def expected_addresses(
+    endpoint: Endpoint, name: DnsName, interfaces: Part[Mapping[str, Interface]]
+) -> tuple[Address, ...] | None:
+    """Return the addresses that a name may be answered with; None while they are unknown.
+
+    A zonal name has its zone's interface; a zone in which the endpoint has none (names of a
+    cross-Region endpoint may be the provider's) is not held against a single one.
+    """
+    if isinstance(interfaces, Unavailable):
+        return None
+    own = [interfaces.value.get(i) for i in endpoint.interface_ids]
+    if not own or None in own:
+        return None  # none listed yet: DescribeNetworkInterfaces lags behind
+    known = [interface for interface in own if interface is not None]
+    zonal = [interface for interface in known if name.zone and interface.zone == name.zone]
+    return tuple(a for interface in zonal or known for a in interface.addresses)
+
+
+def judge(
+    required: Iterable[_Answer], addresses: tuple[Address, ...], expected: tuple[Address, ...] | None
+) -> str | None:
+    """Return what is wrong with the answers to the required record types; None when nothing is."""
+    for answer in required:
+        if answer.rcode != "NOERROR":
+            return _RCODE_PROBLEMS.get(answer.rcode, "servfail")
+        if not answer.addresses:
+            return "no_answer"
+    if expected is None or set(addresses) <= set(expected):
+        return None
+    foreign = set(addresses) - set(expected)
+    public = any(all(a not in net for net in _PRIVATE) for a in foreign)
+    return "public_address" if public else "foreign_address"
+

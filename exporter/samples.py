@@ -1,0 +1,168 @@
+"""World → samples. What is unknown has no sample: nothing here turns it into 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from exporter import metrics as m
+from exporter.flowlogs import attribute, ingest
+from exporter.metrics import Metric, Sample
+from exporter.model import ENDPOINT_STATES, Known, Lookup
+from exporter.world import CollectorStatus, Estate, World
+
+_FLOW_COUNTERS = {
+    ingest.RECORDS: m.FLOW_RECORDS,
+    ingest.BYTES: m.FLOW_BYTES,
+    ingest.PACKETS: m.FLOW_PACKETS,
+    ingest.REJECTED_CONNECTIONS: m.FLOW_REJECTED_CONNECTIONS,
+}
+
+
+def samples(world: World) -> Iterator[Sample]:
+    """Yield every sample of the world, each series once."""
+    for estate in world.estates:
+        yield from _endpoints(estate)
+        yield from _dns(estate)
+        yield from _flows(estate, world.as_of)
+    yield from _collectors(world.collectors)
+    for key, count in sorted(world.requests.items()):
+        yield m.AWS_REQUESTS(
+            count,
+            account=key.account,
+            region=key.region,
+            aws_service=key.service,
+            operation=key.operation,
+            outcome=key.outcome,
+        )
+    yield m.STORE_OK(float(world.store_ok))
+    yield m.BUILD_INFO(1, version=world.version, python_version=world.python_version)
+
+
+def _endpoints(estate: Estate) -> Iterator[Sample]:
+    account, region = estate.scope.account, estate.scope.region
+    seen_now = isinstance(estate.inventory.endpoints, Known)
+    for endpoint in estate.endpoints():
+        yield m.ENDPOINT_INFO(
+            1,
+            account=account,
+            region=region,
+            endpoint_id=endpoint.id,
+            name=endpoint.name,
+            vpc_id=endpoint.vpc_id,
+            service_name=endpoint.service_name,
+            service_region=endpoint.service_region or region,
+            type=endpoint.type,
+        )
+        current = endpoint.state if seen_now else "unknown"
+        for state in ENDPOINT_STATES:
+            yield m.ENDPOINT_STATE(
+                float(state == current),
+                account=account,
+                region=region,
+                endpoint_id=endpoint.id,
+                state=state,
+            )
+
+
+def _dns(estate: Estate) -> Iterator[Sample]:
+    account, region = estate.scope.account, estate.scope.region
+    present = {endpoint.id for endpoint in estate.endpoints()}
+
+    def kind(lookup: Lookup) -> tuple[str, str, str]:
+        return lookup.endpoint_id, lookup.name.kind, lookup.resolver
+
+    current = sorted((x for x in estate.lookups if x.endpoint_id in present), key=kind)
+    for (endpoint_id, name_kind, resolver), found in groupby(current, kind):
+        of_kind = list(found)
+
+        def worst(
+            metric: Metric,
+            value: float,
+            e: str = endpoint_id,
+            k: str = name_kind,
+            r: str = resolver,
+        ) -> Sample:
+            return metric(
+                value, account=account, region=region, endpoint_id=e, name_kind=k, resolver=r
+            )
+
+        yield worst(m.DNS_LOOKUP_SUCCESS, float(all(x.success for x in of_kind)))
+        yield worst(m.DNS_LOOKUP_DURATION, max(x.duration for x in of_kind))
+        matches = {x.matches for x in of_kind}
+        if False in matches or None not in matches:
+            yield worst(m.DNS_ANSWERS_MATCH, float(False not in matches))
+        for lookup in of_kind:
+            if lookup.problem:
+                yield m.DNS_NAME_PROBLEM(
+                    1,
+                    account=account,
+                    region=region,
+                    endpoint_id=endpoint_id,
+                    name=lookup.name.name,
+                    name_kind=name_kind,
+                    resolver=resolver,
+                    problem=lookup.problem,
+                )
+
+
+def _flows(estate: Estate, now: float) -> Iterator[Sample]:
+    scope = {"account": estate.scope.account, "region": estate.scope.region}
+    endpoints = {endpoint.id: endpoint for endpoint in estate.endpoints()}
+    flow_logs = estate.flow_logs()
+    for key, count in sorted(estate.report.counters.items()):
+        if key.name == ingest.LINES:
+            if key.subject in flow_logs:
+                yield m.FLOW_LOG_LINES(count, **scope, flow_log_id=key.subject, result=key.label)
+        elif key.subject in endpoints:
+            action = {"action": key.label} if key.label else {}
+            yield _FLOW_COUNTERS[key.name](count, **scope, endpoint_id=key.subject, **action)
+    if estate.index:
+        for endpoint in endpoints.values():
+            for action_, share in attribute.coverage(endpoint, estate.index).items():
+                yield m.FLOW_COVERAGE_RATIO(
+                    share, **scope, endpoint_id=endpoint.id, action=action_
+                )
+    judged = isinstance(estate.inventory.flow_logs, Known)
+    for flow_log in flow_logs.values():
+        yield m.FLOW_LOG_INFO(
+            1,
+            **scope,
+            flow_log_id=flow_log.id,
+            resource_id=flow_log.resource_id,
+            traffic_type=flow_log.traffic_type,
+            destination_type=flow_log.destination_type,
+        )
+        if judged:
+            delivers = float(flow_log.delivers)
+            yield m.FLOW_LOG_DELIVERY_OK(delivers, **scope, flow_log_id=flow_log.id)
+        newest = estate.report.newest_records.get(flow_log.id)
+        if newest is not None:
+            yield m.FLOW_LOG_NEWEST_RECORD(newest, **scope, flow_log_id=flow_log.id)
+    for group in estate.report.groups.values():
+        for flow_log_id in group.flow_log_ids:
+            if group.read_to is not None and flow_log_id in flow_logs:
+                behind = max(0.0, now - group.read_to)
+                yield m.FLOW_LOG_BACKLOG(behind, **scope, flow_log_id=flow_log_id)
+
+
+def _collectors(statuses: Iterable[CollectorStatus]) -> Iterator[Sample]:
+    def which(status: CollectorStatus) -> tuple[str, str, str]:
+        return status.collector, status.scope.account, status.scope.region
+
+    for (collector, account, region), found in groupby(sorted(statuses, key=which), which):
+        parts = list(found)
+
+        def sample(
+            metric: Metric, value: float, c: str = collector, a: str = account, r: str = region
+        ) -> Sample:
+            return metric(value, collector=c, account=a, region=r)
+
+        yield sample(m.COLLECTOR_UP, float(all(part.up for part in parts)))
+        yield sample(m.COLLECTOR_DURATION, max(part.duration for part in parts))
+        successes = [part.last_success for part in parts]
+        known = [success for success in successes if success is not None]
+        if len(known) == len(parts):
+            yield sample(m.COLLECTOR_LAST_SUCCESS, min(known))
+
+

@@ -1,0 +1,90 @@
+"""HTTP: what the publisher holds, as metrics, a page and JSON. Nothing here computes or waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+
+import jinja2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from exporter.publisher import Snapshot
+from exporter.web import api
+
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def create_app(snapshot: Callable[[], Snapshot], telemetry_path: str) -> Starlette:
+    """Return the application; `snapshot` gives what was published last."""
+    templates = jinja2.Environment(
+        loader=jinja2.FunctionLoader(
+            lambda name: resources.files("exporter.web").joinpath("templates", name).read_text()
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    landing_page = templates.get_template("landing.html")
+
+    async def metrics(request: Request) -> Response:
+        body = snapshot().exposition.negotiate(request.headers.get("accept", ""))
+        headers = {"Content-Type": body.content_type, "Vary": "Accept, Accept-Encoding"}
+        if _takes_gzip(request.headers.get("accept-encoding", "")):
+            return Response(body.gzip, headers={**headers, "Content-Encoding": "gzip"})
+        return Response(body.plain, headers=headers)
+
+    async def landing(_: Request) -> Response:
+        current = snapshot()
+        page = landing_page.render(
+            endpoints=api.endpoints(current.world),
+            status=api.status(current),
+            telemetry_path=telemetry_path,
+        )
+        return HTMLResponse(page, headers=_SECURITY)
+
+    async def endpoints(_: Request) -> Response:
+        world = snapshot().world
+        return JSONResponse(
+            {"generated_at": api.rfc3339(world.as_of), "endpoints": api.endpoints(world)},
+            headers=_SECURITY,
+        )
+
+    async def status(_: Request) -> Response:
+        return JSONResponse(api.status(snapshot()), headers=_SECURITY)
+
+    async def healthy(_: Request) -> Response:
+        return PlainTextResponse("PrivateLink Exporter is healthy.\n")
+
+    async def ready(_: Request) -> Response:
+        current = snapshot()
+        if current.ready:
+            return PlainTextResponse("PrivateLink Exporter is ready.\n")
+        waiting = "".join(f"waiting for {name}\n" for name in current.waiting_for or ("accounts",))
+        return PlainTextResponse(f"Not ready.\n{waiting}", 503)
+
+    return Starlette(
+        routes=[
+            Route("/", landing),
+            Route(telemetry_path, metrics),
+            Route("/api/v1/endpoints", endpoints),
+            Route("/api/v1/status", status),
+            Route("/-/healthy", healthy),
+            Route("/-/ready", ready),
+        ]
+    )
+
+
+def _takes_gzip(accept_encoding: str) -> bool:
+    """Whether an Accept-Encoding header (RFC 9110 §12.5.3) allows gzip."""
+    for item in accept_encoding.lower().split(","):
+        coding, _, q = (part.strip() for part in item.partition(";"))
+        if coding in ("gzip", "*"):
+            return q.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False

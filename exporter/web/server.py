@@ -1,0 +1,72 @@
+"""The listening socket and the HTTP server on the daemon's own event loop."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+
+# What is left of a request when the daemon stops.
+GRACE = 1
+
+
+class ListenError(Exception):
+    """Raised when the address cannot be listened on; says which, why, and the remedy."""
+
+
+def listen(address: str) -> socket.socket:
+    """Return a socket that listens on `HOST:PORT`, `[V6]:PORT` or `:PORT` (every address).
+
+    Raises ListenError when the address is no address, taken, or not ours.
+    """
+    host, colon, port_text = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not port_text.isdecimal() or int(port_text) > 65535:
+        raise ListenError(f"{address!r} is no listen address; write HOST:PORT or :PORT.")
+    port = int(port_text)
+    try:
+        if not host:
+            dual = socket.has_dualstack_ipv6()
+            family = socket.AF_INET6 if dual else socket.AF_INET
+            return socket.create_server(("", port), family=family, dualstack_ipv6=dual, backlog=512)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE:
+            remedy = "Stop what listens there, or choose another: --web.listen-address=:PORT."
+        else:
+            remedy = "Choose another address: --web.listen-address=HOST:PORT."
+        raise ListenError(f"Cannot listen on {address}: {reason}. {remedy}") from None
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether only this host can reach the socket."""
+    host = listener.getsockname()[0]
+    return host.startswith("127.") or host == "::1"
+
+
+class Server(uvicorn.Server):
+    """uvicorn, but for signals: those are the daemon's."""
+
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                http="h11",
+                server_header=False,
+                timeout_graceful_shutdown=GRACE,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave the signals alone."""
+        yield

@@ -1,0 +1,70 @@
+"""The World: all that is known of every account and Region at one moment, frozen.
+
+Metrics, pages and API show the same World.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from exporter.aws.session import RequestKey
+from exporter.flowlogs import attribute
+from exporter.flowlogs.attribute import Index
+from exporter.flowlogs.ingest import Report
+from exporter.model import Endpoint, Inventory, Lookup, Scope, last_known
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorStatus:
+    """How a collector's last pass went; `ended` and `last_success` in seconds since the epoch.
+
+    `part` tells apart what one collector does in several passes (a resolver's address).
+    `problems` has the reason for each thing that the pass could not see.
+    """
+
+    collector: str
+    scope: Scope
+    part: str
+    ended: float
+    duration: float
+    last_success: float | None
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def up(self) -> bool:
+        """Whether the pass saw everything it should."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Estate:
+    """One account × Region: its inventory as it may be judged, lookups, flow-log counts."""
+
+    scope: Scope
+    inventory: Inventory
+    index: Index | None
+    lookups: tuple[Lookup, ...]
+    report: Report
+
+    def endpoints(self) -> Iterator[Endpoint]:
+        """Yield the endpoints of the last listing that succeeded, by id."""
+        known = last_known(self.inventory.endpoints) or {}
+        yield from (known[i] for i in sorted(known))
+
+    def flow_logs(self) -> Mapping[str, attribute.FlowLog]:
+        """Return the flow logs, last known, that concern an endpoint."""
+        return attribute.relevant(self.inventory)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything, as of one moment."""
+
+    as_of: float
+    version: str
+    python_version: str
+    estates: tuple[Estate, ...] = ()
+    collectors: tuple[CollectorStatus, ...] = ()
+    requests: Mapping[RequestKey, int] = field(default_factory=dict)
+    store_ok: bool = True
