@@ -190,9 +190,7 @@ def _serve(
     if not telemetry_path.startswith("/") or telemetry_path in runtime.OWN_PATHS:
         _fail(f"--web.telemetry-path: {telemetry_path!r} must be a path like /metrics of its own")
     try:
-        asyncio.run(
-            runtime.run(config, address, telemetry_path, storage, _stop_on_signals, guide)
-        )
+        asyncio.run(runtime.run(config, address, telemetry_path, storage, _stop_on_signals, guide))
     except (NoAccess, StoreError, ListenError, runtime.CannotStart) as error:
         _fail(str(error))
 

@@ -207,7 +207,7 @@ def parse(text: str, source: str) -> Config:
 
 
 def _json(data: object) -> str:
-    """YAML's data as JSON, whose strict mode takes lists for tuples and nothing else for anything."""
+    """YAML's data as JSON, for which strict validation takes lists as tuples."""
     return json.dumps(data, default=str)  # str: a date is not JSON; its field says what it wants
 
 
@@ -258,9 +258,7 @@ def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
     return line
 
 
-def _duplicates(
-    node: yaml.Node | None, loc: tuple[int | str, ...]
-) -> Iterator[tuple[int, str]]:
+def _duplicates(node: yaml.Node | None, loc: tuple[int | str, ...]) -> Iterator[tuple[int, str]]:
     """PyYAML keeps the last of two equal keys without a word; an operator wants to know."""
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()

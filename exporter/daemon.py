@@ -132,7 +132,7 @@ class Daemon:
         return {}
 
     async def _open(self, scope: Scope) -> None:
-        """Begin to collect in an account × Region."""
+        """Begin to collect in an account and Region."""
         collectors = self._config.collectors
         ingest = Ingest(
             scope,
@@ -144,17 +144,21 @@ class Daemon:
         )
         committed = await self._in_thread((FLOW_LOGS, scope, "committed"), ingest.committed)
         self._publisher.put_report(scope, committed)
+        listed = asyncio.Event()
 
         async def list_inventory() -> Mapping[str, str]:
             def collect() -> Inventory:
                 return inventory.collect(self._aws.client(scope, "ec2"), scope, self._clock)
 
-            found = await self._in_thread((INVENTORY, scope, ""), collect)
-            self._publisher.put_inventory(found)
+            try:
+                found = await self._in_thread((INVENTORY, scope, ""), collect)
+                self._publisher.put_inventory(found)
+            finally:
+                listed.set()
             return found.problems()
 
         async def read_flow_logs() -> Mapping[str, str]:
-            seen = await self._listed(scope)
+            seen = await self._listed(scope, listed)
             index = attribute.index(seen)
             if index is None:
                 return _needed(seen, "endpoints", "interfaces", "flow_logs")
@@ -174,7 +178,7 @@ class Daemon:
             prober = Prober(server, self._pace, self._clock)
 
             async def probe(prober: Prober = prober) -> Mapping[str, str]:
-                seen = await self._listed(scope)
+                seen = await self._listed(scope, listed)
                 if last_known(seen.endpoints) is None:
                     return _needed(seen, "endpoints")
                 lookups = await prober.run(seen)
@@ -186,10 +190,9 @@ class Daemon:
         for task in tasks:
             self._start(task)
 
-    async def _listed(self, scope: Scope) -> Inventory:
+    async def _listed(self, scope: Scope, listed: asyncio.Event) -> Inventory:
         """Return the inventory once the first pass of it has ended; raises OSError if it broke."""
-        while not self._publisher.reported((INVENTORY, scope, "")):
-            await asyncio.sleep(0.05)
+        await listed.wait()
         seen = self._publisher.inventory(scope)
         if seen is None:
             raise OSError("nothing has been listed yet")
@@ -225,7 +228,9 @@ class Daemon:
                 **more,
             )
         else:
-            log.info("collector sees everything again", collector=collector, **_where(scope), **more)
+            log.info(
+                "collector sees everything again", collector=collector, **_where(scope), **more
+            )
         self._told[key] = text
 
 

@@ -88,8 +88,7 @@ def servers(configured: tuple[Resolver, ...]) -> tuple[Server, ...]:
     """
     if configured:
         return tuple(
-            Server(r.address, (split_address(r.address),), r.vpcs or None, True)
-            for r in configured
+            Server(r.address, (split_address(r.address),), r.vpcs or None, True) for r in configured
         )
     system = dns.resolver.Resolver()
     addresses = tuple((str(address), system.port) for address in system.nameservers)
@@ -209,7 +208,11 @@ class Prober:
                 await self.pace.wait()
                 try:
                     response, _tcp = await dns.asyncquery.udp_with_fallback(
-                        question, address, QUERY_TIMEOUT, port, ignore_unexpected=True,
+                        question,
+                        address,
+                        QUERY_TIMEOUT,
+                        port,
+                        ignore_unexpected=True,
                         ignore_errors=True,
                     )
                 except (dns.exception.DNSException, OSError, EOFError):
@@ -279,7 +282,9 @@ def expected_addresses(
 
 
 def judge(
-    required: Iterable[_Answer], addresses: tuple[Address, ...], expected: tuple[Address, ...] | None
+    required: Iterable[_Answer],
+    addresses: tuple[Address, ...],
+    expected: tuple[Address, ...] | None,
 ) -> str | None:
     """Return what is wrong with the answers to the required record types; None when nothing is."""
     for answer in required:
@@ -292,4 +297,3 @@ def judge(
     foreign = set(addresses) - set(expected)
     public = any(all(a not in net for net in _PRIVATE) for a in foreign)
     return "public_address" if public else "foreign_address"
-

@@ -225,7 +225,7 @@ class FlowLog:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What one account × Region holds, by id; each part is known or says why not."""
+    """What one account and Region holds, by id; each part is known or says why not."""
 
     scope: Scope
     endpoints: Part[Mapping[str, Endpoint]]
@@ -244,9 +244,7 @@ class Inventory:
 
     def problems(self) -> dict[str, str]:
         """Return the reason for each part, or attribute of a VPC, that could not be seen."""
-        found = {
-            name: part.reason for name, part in self.parts() if isinstance(part, Unavailable)
-        }
+        found = {name: part.reason for name, part in self.parts() if isinstance(part, Unavailable)}
         for vpc in (last_known(self.vpcs) or {}).values():
             for attribute in (vpc.dns_support, vpc.dns_hostnames):
                 if isinstance(attribute, Unavailable):

@@ -59,14 +59,11 @@ class Publisher:
         self._lookups: dict[tuple[Scope, str], tuple[float, tuple[Lookup, ...]]] = {}
         self._reports: dict[Scope, Report] = {}
         self.snapshot = self._render(self._world())
+        self.ready = asyncio.Event()
 
     def expect(self, *keys: Key) -> None:
         """Name passes that have to report before the exporter is ready."""
         self._expected.update(keys)
-
-    def reported(self, key: Key) -> bool:
-        """Whether a pass has ended, well or not."""
-        return key in self._statuses
 
     def inventory(self, scope: Scope) -> Inventory | None:
         """Return the scope's inventory as it may be judged now; None before the first pass."""
@@ -92,9 +89,7 @@ class Publisher:
         old = self._statuses.get(key)
         last = now if not problems else old.last_success if old else None
         collector, scope, part = key
-        self._statuses[key] = CollectorStatus(
-            collector, scope, part, now, duration, last, problems
-        )
+        self._statuses[key] = CollectorStatus(collector, scope, part, now, duration, last, problems)
         self._dirty.set()
 
     async def run(self) -> None:
@@ -109,6 +104,8 @@ class Publisher:
             self._dirty.clear()
             # Off the loop: rendering a large estate takes long enough to delay a scrape.
             self.snapshot = await asyncio.to_thread(self._render, self._world())
+            if self.snapshot.ready:
+                self.ready.set()
 
     def _world(self) -> World:
         now = self._clock()

@@ -68,13 +68,13 @@ async def run(
     host, port = listener.getsockname()[:2]
     log.info("listening", version=__version__, address=f"{host}:{port}", storage=str(storage))
     if not is_loopback(listener):
-        log.warning("whoever reaches this address reads everything here: there is no authentication")
+        log.warning(
+            "whoever reaches this address reads everything here: there is no authentication"
+        )
 
     async def watch() -> None:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        collecting = asyncio.create_task(
-            Daemon(config, aws, store, resolvers, publisher).run(stop)
-        )
+        collecting = asyncio.create_task(Daemon(config, aws, store, resolvers, publisher).run(stop))
         guiding = asyncio.create_task(_guide(publisher, guide, f"http://{host}:{port}"))
         try:
             await asyncio.wait({serving, collecting}, return_when=asyncio.FIRST_COMPLETED)
@@ -93,7 +93,6 @@ async def run(
 
 
 async def _guide(publisher: Publisher, guide: Guide | None, url: str) -> None:
-    while guide and not publisher.snapshot.ready:
-        await asyncio.sleep(0.1)
     if guide:
+        await publisher.ready.wait()
         guide(url, publisher.snapshot)

@@ -24,7 +24,8 @@ def samples(world: World) -> Iterator[Sample]:
     for estate in world.estates:
         yield from _endpoints(estate)
         yield from _dns(estate)
-        yield from _flows(estate, world.as_of)
+        yield from _flows(estate)
+        yield from _flow_logs(estate, world.as_of)
     yield from _collectors(world.collectors)
     for key, count in sorted(world.requests.items()):
         yield m.AWS_REQUESTS(
@@ -106,7 +107,7 @@ def _dns(estate: Estate) -> Iterator[Sample]:
                 )
 
 
-def _flows(estate: Estate, now: float) -> Iterator[Sample]:
+def _flows(estate: Estate) -> Iterator[Sample]:
     scope = {"account": estate.scope.account, "region": estate.scope.region}
     endpoints = {endpoint.id: endpoint for endpoint in estate.endpoints()}
     flow_logs = estate.flow_logs()
@@ -120,9 +121,12 @@ def _flows(estate: Estate, now: float) -> Iterator[Sample]:
     if estate.index:
         for endpoint in endpoints.values():
             for action_, share in attribute.coverage(endpoint, estate.index).items():
-                yield m.FLOW_COVERAGE_RATIO(
-                    share, **scope, endpoint_id=endpoint.id, action=action_
-                )
+                yield m.FLOW_COVERAGE_RATIO(share, **scope, endpoint_id=endpoint.id, action=action_)
+
+
+def _flow_logs(estate: Estate, now: float) -> Iterator[Sample]:
+    scope = {"account": estate.scope.account, "region": estate.scope.region}
+    flow_logs = estate.flow_logs()
     judged = isinstance(estate.inventory.flow_logs, Known)
     for flow_log in flow_logs.values():
         yield m.FLOW_LOG_INFO(
@@ -164,5 +168,3 @@ def _collectors(statuses: Iterable[CollectorStatus]) -> Iterator[Sample]:
         known = [success for success in successes if success is not None]
         if len(known) == len(parts):
             yield sample(m.COLLECTOR_LAST_SUCCESS, min(known))
-
-

@@ -248,7 +248,7 @@ class Store:
                 self._db.executemany(
                     "INSERT INTO seen VALUES (?, ?, ?)", [(source, *s) for s in batch.seen]
                 )
-                zeros = {key: 0 for key in batch.touch}
+                zeros = dict.fromkeys(batch.touch, 0)
                 self._db.executemany(
                     "INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT DO UPDATE SET value = value + excluded.value",

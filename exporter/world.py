@@ -39,7 +39,7 @@ class CollectorStatus:
 
 @dataclass(frozen=True, slots=True)
 class Estate:
-    """One account × Region: its inventory as it may be judged, lookups, flow-log counts."""
+    """One account and Region: its inventory as it may be judged, lookups, flow-log counts."""
 
     scope: Scope
     inventory: Inventory

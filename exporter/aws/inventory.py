@@ -1,4 +1,4 @@
-"""What one account × Region holds: paged describes, two calls per VPC, nothing per endpoint."""
+"""What one account and Region holds: paged describes, two calls per VPC, nothing per endpoint."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def collect(ec2: Any, scope: Scope, clock: Callable[[], float]) -> Inventory:
     that endpoints are in: which these are is unknown while the endpoints are.
     """
 
-    def part(operation: str, key: str, translate: Callable[[Row], T], **more: Any) -> Part[
-        Mapping[str, T]
-    ]:
+    def part(
+        operation: str, key: str, translate: Callable[[Row], T], **more: Any
+    ) -> Part[Mapping[str, T]]:
         def fetch() -> Known[Mapping[str, T]]:
             as_of = clock()  # before the first page: nothing later than this is claimed
             pages = ec2.get_paginator(operation).paginate(

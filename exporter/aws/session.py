@@ -28,16 +28,42 @@ AWS_ERRORS = (BotoCoreError, ClientError, ResponseParserError)
 MALFORMED_ANSWER = (KeyError, TypeError, ValueError, AttributeError)
 
 _THROTTLED = frozenset(
-    "Throttling ThrottlingException ThrottledException RequestThrottledException RequestThrottled "
-    "TooManyRequestsException RequestLimitExceeded BandwidthLimitExceeded LimitExceededException "
-    "ProvisionedThroughputExceededException SlowDown EC2ThrottledException "
-    "PriorRequestNotComplete".split()
+    [
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottledException",
+        "RequestThrottled",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "SlowDown",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+    ]
 )
 _DENIED = frozenset(
-    "AccessDenied AccessDeniedException UnauthorizedOperation UnauthorizedAccess AuthFailure "
-    "Client.UnauthorizedOperation ExpiredToken ExpiredTokenException RequestExpired OptInRequired "
-    "InvalidClientTokenId UnrecognizedClientException InvalidAccessKeyId SignatureDoesNotMatch "
-    "InvalidSignatureException MissingAuthenticationToken NotAuthorized".split()
+    [
+        "AccessDenied",
+        "AccessDeniedException",
+        "UnauthorizedOperation",
+        "UnauthorizedAccess",
+        "AuthFailure",
+        "Client.UnauthorizedOperation",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+        "OptInRequired",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "NotAuthorized",
+    ]
 )
 
 # A pass must end within its collector's deadline whatever AWS does, so each call gives up in time:
@@ -125,7 +151,7 @@ class Aws:
             )
 
     def scopes(self) -> tuple[Scope, ...]:
-        """Return every configured account × Region, in the configuration's order.
+        """Return every configured account and Region, in the configuration's order.
 
         Asks STS who the process's own credentials belong to. Raises an AWS error when that fails,
         ValueError when they belong to an account that is also configured with a role.
@@ -212,9 +238,7 @@ class Aws:
     def _count(self, client: Any, scope: Scope) -> None:
         service = client.meta.service_model.service_name
 
-        def received(
-            event_name: str, parsed_response: dict[str, Any] | None, **_: object
-        ) -> None:
+        def received(event_name: str, parsed_response: dict[str, Any] | None, **_: object) -> None:
             operation = event_name.rpartition(".")[2]
             outcome: Outcome = "error"
             if parsed_response is not None:

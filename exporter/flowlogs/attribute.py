@@ -51,9 +51,7 @@ def readable(flow_log: FlowLog) -> bool:
     )
 
 
-def choose(
-    interface: Interface, action: Action, flow_logs: Iterable[FlowLog]
-) -> FlowLog | None:
+def choose(interface: Interface, action: Action, flow_logs: Iterable[FlowLog]) -> FlowLog | None:
     """Return the one flow log that counts for an interface and action; None without any.
 
     Overlapping flow logs (on the VPC, the subnet, the interface) each deliver every record. One

@@ -15,8 +15,19 @@ DEFAULT = (
 )
 _FIELD = re.compile(r"\$\{([a-z0-9-]+)\}")
 _NUMERIC = frozenset(
-    "version srcport dstport protocol packets bytes start end tcp-flags traffic-path "
-    "encryption-status".split()
+    [
+        "version",
+        "srcport",
+        "dstport",
+        "protocol",
+        "packets",
+        "bytes",
+        "start",
+        "end",
+        "tcp-flags",
+        "traffic-path",
+        "encryption-status",
+    ]
 )
 
 

@@ -28,7 +28,7 @@ from exporter.flowlogs.parse import Gap, Line, Malformed, Record, parse
 from exporter.flowlogs.sources import cloudwatch
 from exporter.flowlogs.sources.cloudwatch import Event
 from exporter.model import ACTIONS, FlowLog, Scope, Unavailable
-from exporter.store import Batch, CounterKey, Seen, SourceState, Store
+from exporter.store import Batch, CounterKey, SourceState, Store
 
 log = structlog.get_logger()
 
@@ -57,7 +57,11 @@ CHUNK = 600.0
 
 @dataclass(frozen=True, slots=True)
 class GroupReport:
-    """How one log group's pass went; `read_to` in seconds, None before the first whole read."""
+    """How one log group's pass went.
+
+    `read_to` is the moment up to which all that had been delivered has been read, in seconds;
+    None before the first whole read has ended.
+    """
 
     flow_log_ids: tuple[str, ...]
     read_to: float | None
@@ -79,7 +83,7 @@ class Report:
 
 @dataclass(slots=True)
 class Ingest:
-    """The flow logs of one account × Region. `interval`, `lookback`, `budget` in seconds.
+    """The flow logs of one account and Region. `interval`, `lookback`, `budget` in seconds.
 
     A pass begins no further chunk once it has lasted for the budget: the next one goes on there.
     """
@@ -91,6 +95,7 @@ class Ingest:
     lookback: float
     budget: float
     _passes: int = 0
+    _front: dict[str, float] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
 
     def committed(self) -> Report:
@@ -121,8 +126,8 @@ class Ingest:
             except (*AWS_ERRORS, *MALFORMED_ANSWER) as error:
                 problem = unavailable(error)
             self._tell(name, problem)
-            state = self.store.source(self.scope, cloudwatch.KIND, name)
-            reports[name] = GroupReport(group.ids, state.read_to, problem)
+            front = self._front.get(name, state.read_to)
+            reports[name] = GroupReport(group.ids, front, problem)
         self._passes += 1
         return Report(
             self.store.counters(self.scope), self.store.newest_records(self.scope), reports
@@ -139,11 +144,13 @@ class Ingest:
         aggregation = max(f.aggregation for f in group.flow_logs)
         reach = self.lookback + aggregation + SEARCH_DELAY
         every = min(15 * self.interval, 900.0)
+        tail = aggregation + (USUAL_DELIVERY if self._passes % 5 else 900.0)
+        front = self._front.get(group.name, 0.0)
         whole = read_to is None or self._passes % 15 == 0 or end - read_to >= every
-        if not whole:
-            tail = aggregation + (USUAL_DELIVERY if self._passes % 5 else 900.0)
+        if not whole and front >= end - tail:
             for page in cloudwatch.pages(logs, group.name, end - tail, end):
                 self._commit(group, page)
+            self._front[group.name] = max(end, front)
             return
         # Before the first whole read nothing is counted that started before we came.
         first = min(group.first_seen[f.id] for f in group.flow_logs) - aggregation
@@ -160,6 +167,7 @@ class Ingest:
             if done:
                 batch.touch = group.zeros()
             self.store.commit(self.scope, group.state.id, batch)
+            self._front[group.name] = moved
             if done or self.clock() > deadline:
                 return
             begin = upto

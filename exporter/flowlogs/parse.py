@@ -12,7 +12,7 @@ from exporter.model import Action
 _SYN = 2
 _ACK = 16
 _INTERFACE = re.compile(r"eni-[0-9a-f]+")
-# Seconds since the epoch stay below this for 3,000 years; milliseconds have been above it since 1973.
+# Seconds stay below this for 3,000 years; milliseconds have been above it since 1973.
 _MILLISECONDS_FROM = 100_000_000_000
 _LARGEST = 2**63 - 1  # what the store can hold
 

@@ -1,0 +1,132 @@
+"""What `demo` needs: the simulator as a child process, a configuration for it, a guide to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from exporter.metrics import FLOW_RECORDS
+from exporter.publisher import Snapshot
+from exporter.simulator.world import REGION
+from exporter.web import api
+
+# Fail where `demo` can say what to install, not in the child.
+import_module("moto")
+import_module("flask")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A running simulator: how the daemon reaches it, and a directory that goes with it."""
+
+    about: dict[str, Any]
+    directory: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings of boto3 that lead to the simulator and nowhere else."""
+        nothing = os.devnull
+        return {
+            "AWS_ENDPOINT_URL": self.about["url"],
+            "AWS_ACCESS_KEY_ID": self.about["access_key"],
+            "AWS_SECRET_ACCESS_KEY": "simulated",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": nothing,
+            "AWS_SHARED_CREDENTIALS_FILE": nothing,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    @property
+    def config(self) -> str:
+        """A configuration with intervals as short as the simulated delivery."""
+        vpcs = ", ".join(self.about["vpc_ids"])
+        return (
+            "collectors:\n"
+            "  inventory: {interval: 2s}\n"
+            "  dns:\n"
+            "    interval: 5s\n"
+            f"    resolvers: [{{address: '127.0.0.1:{self.about['dns_port']}', vpcs: [{vpcs}]}}]\n"
+            "  flow_logs: {interval: 2s, lookback: 5m}\n"
+        )
+
+    def guide(self, url: str, snapshot: Snapshot) -> None:
+        """Print where to look, and what is broken on purpose beside what the daemon sees of it."""
+        lines = [
+            "",
+            "PrivateLink Exporter watches a simulated AWS account: six endpoints, live traffic.",
+            "",
+            f"  {url}/                  the endpoints at a glance",
+            f"  {url}/metrics           what Prometheus scrapes",
+            f"  {url}/api/v1/endpoints  the same as JSON",
+            f"  {url}/api/v1/status     how the collectors do",
+            "",
+            "What is broken, and the first thing to look at:",
+            "",
+        ]
+        for endpoint in api.endpoints(snapshot.world):
+            what = self.about["broken"].get(endpoint["id"], "nothing: this one is healthy")
+            lines += [
+                f"  {endpoint['name']:<9} {endpoint['id']}  {endpoint['state']}",
+                f"            {what}",
+            ]
+        lines += [
+            "",
+            "REJECTs arrive within seconds; in Prometheus:",
+            f'  increase({FLOW_RECORDS.name}{{action="REJECT"}}[1m]) > 0',
+            "",
+            "Ctrl-C ends it.",
+            "",
+        ]
+        sys.stdout.write("\n".join(lines))
+        sys.stdout.flush()
+
+
+@contextmanager
+def simulator(speed: float, seed: int) -> Generator[Running]:
+    """Run the simulator as a child process for as long as the context lasts.
+
+    Raises RuntimeError when it does not start.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="privatelink-exporter-demo-"))
+    command = [
+        sys.executable,
+        "-m",
+        "exporter.simulator",
+        "--speed",
+        str(speed),
+        "--seed",
+        str(seed),
+    ]
+    # A session of its own: Ctrl-C is for the daemon, which then ends the child by closing stdin.
+    child = subprocess.Popen(  # noqa: S603  # our own module, in our own Python
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the simulator ended with code {child.wait()}")
+        yield Running(json.loads(line), directory)
+    finally:
+        if child.stdin:
+            child.stdin.close()
+        try:
+            child.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        if child.stdout:
+            child.stdout.close()
+        shutil.rmtree(directory, ignore_errors=True)
