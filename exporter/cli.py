@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,7 +38,7 @@ def main() -> None:
     """
 
 
-def _options(*names: str) -> Any:
+def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     known = {
         "config": click.option(
             "--config.file",
@@ -76,7 +77,7 @@ def _options(*names: str) -> Any:
         ),
     }
 
-    def decorate(command: Any) -> Any:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for name in reversed(names):
             command = known[name](command)
         return command

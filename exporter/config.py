@@ -84,7 +84,7 @@ class Account(_Model):
 
     role_arn: RoleArn | None = None
     external_id: Annotated[str, StringConstraints(min_length=2, max_length=1224)] | None = Field(
-        None, repr=False
+        default=None, repr=False
     )
     regions: tuple[Region, ...] = ()
 

@@ -7,8 +7,9 @@ writer is the reference (a property test holds the two against each other); it i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from isal import igzip
 from prometheus_client import CollectorRegistry
@@ -19,6 +20,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics import CATALOGUE, Metric, Sample
+
+_number = cast(Callable[[float], str], floatToGoString)
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -90,8 +93,7 @@ def render(samples: Iterable[Sample], process: Iterable[ClientMetric] = ()) -> E
         if family.samples:
             name = f"{family.name}_total" if family.type == "counter" else family.name
             lines = "".join(
-                f"{s.name}{_labels(tuple(s.labels), tuple(s.labels.values()))} "
-                f"{floatToGoString(s.value)}\n"
+                f"{s.name}{_labels(tuple(s.labels), tuple(s.labels.values()))} {_number(s.value)}\n"
                 for s in family.samples
                 if s.name == name
             )
@@ -102,7 +104,7 @@ def render(samples: Iterable[Sample], process: Iterable[ClientMetric] = ()) -> E
 
 def _lines(metric: Metric, values: dict[tuple[str, ...], float]) -> Iterable[str]:
     for labels, value in values.items():
-        yield f"{metric.name}{_labels(metric.labels, labels)} {floatToGoString(value)}\n"
+        yield f"{metric.name}{_labels(metric.labels, labels)} {_number(value)}\n"
 
 
 def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:

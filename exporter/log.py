@@ -7,12 +7,13 @@ import sys
 from typing import Any, TextIO
 
 import structlog
+from structlog.typing import EventDict
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("logfmt", "json")
 
 
-def _printable(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _printable(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Texts from AWS, DNS and tags are others' words: they must not drive a terminal."""
     return {key: clean(v) if isinstance(v, str) else v for key, v in event.items()}
 

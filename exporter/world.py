@@ -12,7 +12,7 @@ from exporter.aws.session import RequestKey
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Index
 from exporter.flowlogs.ingest import Report
-from exporter.model import Endpoint, Inventory, Lookup, Scope, last_known
+from exporter.model import Endpoint, FlowLog, Inventory, Lookup, Scope, last_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Estate:
         known = last_known(self.inventory.endpoints) or {}
         yield from (known[i] for i in sorted(known))
 
-    def flow_logs(self) -> Mapping[str, attribute.FlowLog]:
+    def flow_logs(self) -> Mapping[str, FlowLog]:
         """Return the flow logs, last known, that concern an endpoint."""
         return attribute.relevant(self.inventory)
 

@@ -70,9 +70,12 @@ def from_log_format(text: str) -> Format:
     if missing:
         raise UnusableFormat(f"the format lacks {', '.join(missing)}")
     return Format(
-        fields,
-        tuple(i for i, name in enumerate(fields) if name in _NUMERIC),
-        *(position[name] for name in needed),
+        fields=fields,
+        numeric=tuple(i for i, name in enumerate(fields) if name in _NUMERIC),
+        interface_id=position["interface-id"],
+        action=position["action"],
+        start=position["start"],
+        end=position["end"],
         packets=position.get("packets"),
         bytes=position.get("bytes"),
         tcp_flags=position.get("tcp-flags"),

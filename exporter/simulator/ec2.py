@@ -93,7 +93,7 @@ def _describe(kind: _Describe, tables: Tables, request: Row) -> Row:
         if missing:
             raise Ec2Error(kind.missing, f"The ids {', '.join(missing)} do not exist")
         rows = [by_id[i] for i in wanted]
-    for condition in request.get("Filters", request.get("Filter", ())):
+    for condition in request.get("Filters") or request.get("Filter") or ():
         rows = [row for row in rows if _matches(row, condition)]
     start = 0
     if request.get("NextToken"):
@@ -143,7 +143,7 @@ def _parse(shape: Shape, parameters: Mapping[str, str], prefix: str) -> Any:
                 found[name] = value
         return found or ({} if not prefix else None)
     if isinstance(shape, ListShape):
-        items = []
+        items: list[Any] = []
         while True:
             item = _parse(shape.member, parameters, f"{prefix}.{len(items) + 1}")
             if item is None:

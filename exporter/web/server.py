@@ -46,7 +46,7 @@ def listen(address: str) -> socket.socket:
 
 def is_loopback(listener: socket.socket) -> bool:
     """Whether only this host can reach the socket."""
-    host = listener.getsockname()[0]
+    host: str = listener.getsockname()[0]
     return host.startswith("127.") or host == "::1"
 
 

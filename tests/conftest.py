@@ -1,0 +1,54 @@
+"""Fixtures that more than one file uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from exporter.simulator.server import Simulator
+from exporter.simulator.world import World, demo_world
+
+settings.register_profile("default", deadline=None, max_examples=60)
+settings.load_profile("default")
+
+
+@pytest.fixture
+def world() -> World:
+    return demo_world()
+
+
+@pytest.fixture
+def simulated(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """A simulator in this process, without traffic, that boto3 is led to."""
+    for name in [n for n in os.environ if n.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    simulator = Simulator(world)
+    simulator.start(clock=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", simulator.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", next(iter(world.keys)))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "simulated")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    yield simulator
+    simulator.stop()
+
+
+@pytest.fixture
+def program() -> Iterator[object]:
+    """Return the path of a program of Debian's; skips, with CI=true fails, when it is missing."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            message = f"{name} is missing: apt-get install --no-install-recommends prometheus"
+            if os.environ.get("CI") == "true":
+                pytest.fail(message)
+            pytest.skip(message)
+        return path
+
+    yield find

@@ -1,0 +1,158 @@
+"""The configuration file: what is accepted, and what each mistake is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.config import ConfigError, duration, load, parse, split_address
+
+GOOD = """
+accounts:
+  - role_arn: arn:aws:iam::222233334444:role/privatelink-exporter
+    external_id: example-id
+    regions: [eu-west-1, us-east-1]
+  - regions: [eu-west-1]
+collectors:
+  inventory: {interval: 60s}
+  dns:
+    interval: 30s
+    resolvers:
+      - {address: "10.0.0.2", vpcs: [vpc-0a1b2c3d4e5f60718]}
+      - {address: "[fd00:ec2::253]:53"}
+  flow_logs: {interval: 1m, lookback: 30m}
+storage: {path: ./state}
+"""
+
+
+def test_every_key_is_read() -> None:
+    """A file that uses every key is accepted, with its values."""
+    config = parse(GOOD, "config.yaml")
+    assert [account.id for account in config.accounts] == ["222233334444", None]
+    assert config.accounts[0].external_id == "example-id"
+    assert [r.address for r in config.collectors.dns.resolvers] == [
+        "10.0.0.2:53",
+        "[fd00:ec2::253]:53",
+    ]
+    assert config.collectors.flow_logs.lookback == 1800
+
+
+def test_nothing_is_needed() -> None:
+    """An empty file means the defaults."""
+    assert parse("", "x").collectors.inventory.interval == 60
+    assert parse("# nothing\n", "x").accounts == ()
+
+
+BAD = {
+    "unknown key at the top": (
+        "account: []",
+        ["c:1: account: unknown key; known here: accounts, collectors, storage"],
+    ),
+    "unknown key deep down, with its line": (
+        "collectors:\n  dns:\n    intervall: 30s",
+        ["c:3: collectors.dns.intervall: unknown key; known here: interval, resolvers"],
+    ),
+    "unknown key in a list": (
+        "accounts:\n  - role: x\n    regions: [eu-west-1]",
+        ["c:2: accounts[0].role: unknown key; known here: role_arn, external_id, regions"],
+    ),
+    "every error at once, by line": (
+        "storage: {path: 3}\ncollectors:\n  dns: {interval: soon}\n  inventory: {interval: 60}",
+        [
+            "c:1: storage.path: input should be a valid string",
+            "c:3: collectors.dns.interval: 'soon' is not a duration; "
+            "write for example 30s, 5m or 1h30m",
+            "c:4: collectors.inventory.interval: a duration needs a unit, for example 60s",
+        ],
+    ),
+    "a Region that is none": (
+        "accounts:\n  - regions:\n    - eu-west-1\n    - europe",
+        ["c:4: accounts[0].regions[1]: 'europe' does not look like ^[a-z]{2}(-[a-z]+)+-\\d+$"],
+    ),
+    "a role without Regions": (
+        "accounts:\n- role_arn: arn:aws:iam::222233334444:role/x",
+        ["c:2: accounts[0]: regions: name at least one Region for this role"],
+    ),
+    "an external id without a role": (
+        "accounts:\n- external_id: abc\n  regions: [eu-west-1]",
+        ["c:2: accounts[0]: external_id goes with role_arn"],
+    ),
+    "one account and Region twice": (
+        "accounts:\n"
+        "- {role_arn: 'arn:aws:iam::222233334444:role/a', regions: [eu-west-1]}\n"
+        "- {role_arn: 'arn:aws:iam::222233334444:role/b', regions: [us-east-1, eu-west-1]}",
+        ["c:1: accounts[1]: 222233334444 in eu-west-1 is listed twice"],
+    ),
+    "the same Region twice in one account": (
+        "accounts: [{regions: [eu-west-1, eu-west-1]}]",
+        ["c:1: accounts[0]: the process's own account in eu-west-1 is listed twice"],
+    ),
+    "a resolver by name": (
+        "collectors: {dns: {resolvers: [{address: 'dns.example.com:53'}]}}",
+        [
+            "c:1: collectors.dns.resolvers[0].address: 'dns.example.com:53' is not an IP address, "
+            "with :PORT or without"
+        ],
+    ),
+    "a resolver twice": (
+        "collectors: {dns: {resolvers: [{address: '10.0.0.2'}, {address: '10.0.0.2:53'}]}}",
+        ["c:1: collectors.dns: resolvers[1]: 10.0.0.2:53 is listed twice"],
+    ),
+    "a resolver without an address": (
+        "collectors: {dns: {resolvers: [{}]}}",
+        ["c:1: collectors.dns.resolvers[0].address: required"],
+    ),
+    "a key twice": ("storage: {path: a}\nstorage: {path: b}", ["c:2: storage: given twice"]),
+    "an interval of nothing": (
+        "collectors: {inventory: {interval: 0s}}",
+        [
+            "c:1: collectors.inventory.interval: input should be greater than or equal to 0.1",
+        ],
+    ),
+    "not YAML": ("accounts: [", ["c:1: not YAML: expected the node content, but found "]),
+    "a tab": ("a:\n\tb: 1", ["c:2: not YAML: found character '\\t' that cannot start any token"]),
+    "no mapping": ("- 1", ["c:1: input should be an object"]),
+    "a list that holds itself": ("accounts: &a [*a]", ["c:1: not a configuration"]),
+}
+
+
+@pytest.mark.parametrize(("text", "messages"), BAD.values(), ids=BAD.keys())
+def test_a_mistake_is_named(text: str, messages: list[str]) -> None:
+    """Each mistake is reported with its line and path, all of them at once."""
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "c")
+    assert len(caught.value.errors) == len(messages)
+    for error, message in zip(caught.value.errors, messages, strict=True):
+        assert error.startswith(message)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """A missing or binary file is named."""
+    with pytest.raises(ConfigError, match=r"none\.yaml: No such file"):
+        load(tmp_path / "none.yaml")
+    (tmp_path / "binary").write_bytes(b"a: \xff")
+    with pytest.raises(ConfigError, match="not UTF-8 at byte 3"):
+        load(tmp_path / "binary")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("1h30m", 5400), ("500ms", 0.5), ("2d", 172800)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    """Durations are written as Prometheus has them."""
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10.0.0.2", ("10.0.0.2", 53)),
+        ("10.0.0.2:5353", ("10.0.0.2", 5353)),
+        ("fd00:ec2::253", ("fd00:ec2::253", 53)),
+        ("[fd00:ec2::253]:5353", ("fd00:ec2::253", 5353)),
+    ],
+)
+def test_resolver_addresses(text: str, expected: tuple[str, int]) -> None:
+    """A resolver is an address with or without a port."""
+    assert split_address(text) == expected
