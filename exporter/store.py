@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,12 +125,16 @@ class Store:
         self._db = self._run(self._open)
 
     def close(self) -> None:
-        """Commit or drop what is in flight, then close; a second call does nothing."""
+        """Close once what is in flight has been committed or dropped, or after two seconds.
+
+        A second call does nothing.
+        """
         try:
-            self._thread.submit(self._db.close)
+            closing = self._thread.submit(self._db.close)
         except RuntimeError:
             return
         self._thread.shutdown(wait=False)
+        futures.wait([closing], timeout=2)
 
     def counters(self, scope: Scope) -> Mapping[CounterKey, int]:
         """Return the committed counters of the scope."""

@@ -168,7 +168,9 @@ class Ingest:
                 batch.touch = group.zeros()
             self.store.commit(self.scope, group.state.id, batch)
             self._front[group.name] = moved
-            if done or self.clock() > deadline:
+            # Out of time, but never without progress: the next pass begins before `read_to`.
+            progress = read_to is None or upto > read_to
+            if done or (progress and self.clock() > deadline):
                 return
             begin = upto
 

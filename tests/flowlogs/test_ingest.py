@@ -1,0 +1,280 @@
+"""Counting exactly once: late, re-read, interrupted, restarted."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.flowlogs.attribute import Index
+from exporter.flowlogs.ingest import LINES, RECORDS, REJECTED_CONNECTIONS, Ingest, Report
+from exporter.model import Action, FlowLog, Scope
+from exporter.store import CounterKey, Store
+from tests.flowlogs.log_group import LogGroups
+
+SCOPE = Scope("111122223333", "eu-west-1")
+FORMAT = "${interface-id} ${action} ${start} ${end} ${bytes} ${tcp-flags} ${log-status}"
+FLOW_LOG = FlowLog(
+    "fl-1", "vpc-1", "ALL", "cloud-watch-logs", "/group", FORMAT, 60, "ACTIVE", "SUCCESS"
+)
+BEGIN = 1_700_000_000.0
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = BEGIN
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_index(as_of: float, *flow_logs: FlowLog) -> Index:
+    flow_logs = flow_logs or (FLOW_LOG,)
+    chosen: dict[tuple[str, Action], FlowLog] = {
+        ("eni-1", "ACCEPT"): flow_logs[0],
+        ("eni-1", "REJECT"): flow_logs[0],
+    }
+    return Index(as_of, {"eni-1": "vpce-1"}, chosen, {f.id: f for f in flow_logs})
+
+
+def make_ingest(store: Store, clock: Clock, lookback: float = 1800) -> Ingest:
+    return Ingest(SCOPE, store, clock, interval=60, lookback=lookback, budget=60)
+
+
+def record(start: float, action: str = "REJECT", eni: str = "eni-1", seconds: int = 60) -> str:
+    return f"{eni} {action} {start:.0f} {start + seconds:.0f} 40 2 OK"
+
+
+def counted(report: Report, action: str = "REJECT") -> int | None:
+    return report.counters.get(CounterKey("vpce-1", RECORDS, action))
+
+
+def lines(report: Report, flow_log: str = "fl-1") -> dict[str, int]:
+    return {
+        key.label: n
+        for key, n in report.counters.items()
+        if key.name == LINES and key.subject == flow_log and n
+    }
+
+
+def test_covered_counters_begin_at_zero(tmp_path: Path) -> None:
+    """What a flow log covers is 0 after the first whole read, and nothing before."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    ingest = make_ingest(Store(tmp_path), clock)
+    assert ingest.committed().counters == {}
+    report = ingest.run(logs, make_index(clock.now))
+    assert counted(report) == 0
+    assert counted(report, "ACCEPT") == 0
+    assert report.counters[CounterKey("vpce-1", REJECTED_CONNECTIONS, "")] == 0
+    assert set(lines(report)) == set()
+
+
+def test_each_line_has_one_fate(tmp_path: Path) -> None:
+    """Counted, before the start, other, gaps, malformed: each line once, however often read."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    ingest = make_ingest(Store(tmp_path), clock)
+    ingest.run(logs, make_index(clock.now))
+    for message in (
+        record(BEGIN),
+        record(BEGIN, "ACCEPT"),
+        record(BEGIN - 30),
+        record(BEGIN, eni="eni-2"),
+        f"eni-1 - {BEGIN:.0f} {BEGIN + 60:.0f} - - NODATA",
+        f"eni-1 - {BEGIN:.0f} {BEGIN + 60:.0f} - - SKIPDATA",
+        "eni-1 REJECT",
+        record(BEGIN).replace(" OK", "  OK"),
+    ):
+        logs.put("/group", "eni-1-all", message, BEGIN, BEGIN + 90)
+    for _ in range(20):
+        clock.now += 60
+        report = ingest.run(logs, make_index(clock.now))
+    assert (counted(report), counted(report, "ACCEPT")) == (1, 1)
+    assert lines(report) == {
+        "counted": 2,
+        "before_start": 1,
+        "other": 1,
+        "no_data": 1,
+        "skip_data": 1,
+        "malformed": 2,
+    }
+    assert report.newest_records == {"fl-1": BEGIN + 60}
+
+
+def test_a_record_waits_for_an_index_that_is_younger(tmp_path: Path) -> None:
+    """A record that ended after the interfaces were listed is left to a later pass."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    ingest = make_ingest(Store(tmp_path), clock)
+    ingest.run(logs, make_index(BEGIN))
+    logs.put("/group", "s", record(BEGIN + 10), BEGIN + 10, BEGIN + 71)
+    clock.now = BEGIN + 100
+    assert counted(ingest.run(logs, make_index(BEGIN + 69))) == 0
+    assert counted(ingest.run(logs, make_index(BEGIN + 70))) == 1
+
+
+def test_late_records_count_within_the_look_back(tmp_path: Path) -> None:
+    """A record counts when it came within the look-back after its end, and is `late` beyond."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    ingest = make_ingest(Store(tmp_path), clock)
+    ingest.run(logs, make_index(BEGIN))
+    for minute in range(1, 46):
+        clock.now = BEGIN + 60 * minute
+        if minute == 30:
+            logs.put("/group", "s", record(BEGIN), BEGIN, clock.now - 5)  # 29 min after its end
+        if minute == 32:
+            logs.put("/group", "s", record(BEGIN), BEGIN, clock.now - 5)  # 31 min after its end
+        report = ingest.run(logs, make_index(clock.now))
+    assert counted(report) == 1
+    assert lines(report).get("late", 0) + lines(report)["counted"] == 2
+
+
+def test_events_of_one_millisecond_all_count(tmp_path: Path) -> None:
+    """Events that share stream, stamp and text are told apart by their ids."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    ingest = make_ingest(Store(tmp_path), clock)
+    ingest.run(logs, make_index(BEGIN))
+    for _ in range(10):
+        logs.put("/group", "s", record(BEGIN), BEGIN, BEGIN + 90)
+    clock.now += 120
+    assert counted(ingest.run(logs, make_index(clock.now))) == 10
+
+
+def test_an_outage_is_caught_up(tmp_path: Path) -> None:
+    """After hours without the exporter everything is counted, and the backlog tells meanwhile."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    store = Store(tmp_path)
+    make_ingest(store, clock).run(logs, make_index(BEGIN))
+    for minute in range(300):
+        start = BEGIN + 60 * minute
+        logs.put("/group", "s", record(start), start, start + 120)
+    clock.now = BEGIN + 300 * 60
+    ingest = replace(make_ingest(store, clock), budget=-1)  # one chunk a pass
+    report = ingest.run(logs, make_index(clock.now))
+    behind = report.groups["/group"].read_to
+    assert behind is not None
+    assert clock.now - behind > 4 * 3600
+    passes = 1
+    while counted(report) != 300:
+        clock.now += 60
+        report = ingest.run(logs, make_index(clock.now))
+        passes += 1
+        assert passes < 60
+    for _ in range(3):
+        clock.now += 60
+        report = ingest.run(logs, make_index(clock.now))
+    read_to = report.groups["/group"].read_to
+    assert read_to is not None
+    assert clock.now - read_to < 60
+    assert counted(report) == 300
+
+
+def test_a_vanished_group_leaves_the_others(tmp_path: Path) -> None:
+    """A group that is gone is reported; the other group's records are counted."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    gone = replace(FLOW_LOG, id="fl-0", destination="/gone")
+    ingest = make_ingest(Store(tmp_path), clock)
+    ingest.run(logs, make_index(BEGIN, FLOW_LOG, gone))
+    logs.put("/group", "s", record(BEGIN), BEGIN, BEGIN + 90)
+    clock.now += 120
+    report = ingest.run(logs, make_index(clock.now, FLOW_LOG, gone))
+    assert counted(report) == 1
+    assert list(report.problems()) == ["/gone"]
+    assert "ResourceNotFoundException" in report.problems()["/gone"]
+    assert report.groups["/gone"].read_to is None
+
+
+def test_a_group_that_cannot_be_read_has_no_counters(tmp_path: Path) -> None:
+    """Denied from the start, a counter is absent: nobody knows that it is 0."""
+    clock = Clock()
+    report = make_ingest(Store(tmp_path), clock).run(LogGroups(), make_index(BEGIN))
+    assert report.counters == {}
+
+
+def test_formats_may_mix_in_one_group(tmp_path: Path) -> None:
+    """Each line is read by the format that it fits; one that another flow log speaks for is not
+    counted twice."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    short = replace(FLOW_LOG, id="fl-2", format="${interface-id} ${action} ${start} ${end}")
+    ingest = make_ingest(Store(tmp_path), clock)
+    ingest.run(logs, make_index(BEGIN, FLOW_LOG, short))
+    logs.put("/group", "s", record(BEGIN), BEGIN, BEGIN + 90)
+    logs.put("/group", "s", f"eni-1 REJECT {BEGIN:.0f} {BEGIN + 60:.0f}", BEGIN, BEGIN + 90)
+    clock.now += 120
+    report = ingest.run(logs, make_index(clock.now, FLOW_LOG, short))
+    assert counted(report) == 1
+    assert lines(report) == {"counted": 1}
+    assert lines(report, "fl-2") == {"duplicate": 1}
+
+
+def test_most_passes_read_only_the_tail(tmp_path: Path) -> None:
+    """The look-back is re-read at widening steps: at every pass it would cost 30 times as much."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    ingest = make_ingest(Store(tmp_path), clock)
+    for _ in range(60):
+        ingest.run(logs, make_index(clock.now))
+        clock.now += 60
+    read = sum(end - start for _, start, end in logs.reads) / 1000
+    assert read < 60 * 900  # on average less than a quarter of an hour, not 32 minutes
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32), page=st.integers(1, 7))
+def test_counters_equal_the_truth(seed: int, page: int) -> None:
+    """Random deliveries, late or not, random failures and restarts: every record exactly once."""
+    draw = random.Random(seed)
+    truth: Counter[str] = Counter()
+    clock, logs = Clock(), LogGroups(page=page, seed=seed, groups={"/group": []})
+    pending: list[tuple[float, float, str]] = []
+    with tempfile.TemporaryDirectory() as directory:
+        store = Store(Path(directory))
+        ingest = make_ingest(store, clock, lookback=600)
+        ingest.run(logs, make_index(BEGIN))
+        for minute in range(60):
+            if minute < 40:
+                for _ in range(draw.randrange(4)):
+                    action = draw.choice(["ACCEPT", "REJECT"])
+                    start = clock.now + draw.randrange(60)
+                    due = start + 60 + draw.choice([30, 300, 590])
+                    pending.append((due, start, record(start, action)))
+                    truth[action] += 1
+            clock.now += 60
+            for due, start, message in [p for p in pending if p[0] <= clock.now]:
+                logs.put("/group", "eni-1-all", message, start, due)
+            pending = [p for p in pending if p[0] > clock.now]
+            logs.fail_after = draw.randrange(3) if draw.random() < 0.3 else None
+            if draw.random() < 0.2:
+                store.close()
+                store = Store(Path(directory))
+                ingest = make_ingest(store, clock, lookback=600)
+            if draw.random() < 0.8:  # else the machine slept
+                report = ingest.run(logs, make_index(clock.now - draw.randrange(60)))
+        logs.fail_after = None
+        for _ in range(16):
+            clock.now += 60
+            report = ingest.run(logs, make_index(clock.now))
+        store.close()
+    assert {a: counted(report, a) for a in ("ACCEPT", "REJECT")} == {
+        a: truth[a] for a in ("ACCEPT", "REJECT")
+    }
+
+
+def test_a_failed_commit_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the transaction fails, neither counters nor seen-set move; the next pass counts."""
+    from exporter.store import Batch, Seen, StoreError
+
+    store = Store(tmp_path)
+    source = store.source(SCOPE, "cloudwatch", "/group")
+    batch = Batch(seen={Seen(1, b"x")})
+    batch.count("vpce-1", RECORDS, "REJECT")
+    store.commit(SCOPE, source.id, batch)
+    with pytest.raises(StoreError):
+        store.commit(SCOPE, source.id, batch)  # seen before: refused as a whole
+    assert not store.ok
+    assert store.counters(SCOPE)[CounterKey("vpce-1", RECORDS, "REJECT")] == 1

@@ -1,0 +1,154 @@
+"""The bytes of /metrics: against prometheus_client's writer and parsers, and promtool."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter import metrics
+from exporter.exposition import OPENMETRICS, TEXT, process_families, render
+from exporter.samples import samples
+from tests.worlds import fixed_world
+
+GOLDEN = Path(__file__).parent / "golden" / "metrics.txt"
+
+
+def test_the_golden_exposition() -> None:
+    """A fixed world's exposition is the committed one: a change of contract shows in review."""
+    text = render(samples(fixed_world())).text.plain.decode()
+    if not GOLDEN.exists():
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text()
+
+
+def test_the_golden_world_has_every_metric() -> None:
+    """No metric of the catalogue is without a golden sample."""
+    found = {sample.metric.name for sample in samples(fixed_world())}
+    assert found == {metric.name for metric in metrics.CATALOGUE}
+
+
+@given(
+    values=st.dictionaries(
+        st.tuples(*[st.text()] * 4),
+        st.one_of(st.floats(), st.integers(-(2**60), 2**60).map(float)),
+        max_size=5,
+    )
+)
+def test_it_writes_what_prometheus_client_writes(
+    values: dict[tuple[str, ...], float],
+) -> None:
+    """Any label values and numbers come out as prometheus_client would write them."""
+    values = {
+        tuple(v.encode("utf-8", "replace").decode() for v in labels): n
+        for labels, n in values.items()
+    }
+    names = metrics.FLOW_RECORDS.labels
+    ours = render(
+        metrics.FLOW_RECORDS(value, **dict(zip(names, labels, strict=True)))
+        for labels, value in values.items()
+    )
+    family = CounterMetricFamily(
+        metrics.FLOW_RECORDS.name.removesuffix("_total"), metrics.FLOW_RECORDS.help, labels=names
+    )
+    for labels, value in values.items():
+        family.add_metric(list(labels), value)
+
+    class Collector:
+        def collect(self) -> list[Metric]:
+            return [family] if values else []
+
+    registry = CollectorRegistry()
+    registry.register(Collector())  # type: ignore[arg-type]  # a collector is what collects
+    theirs = generate_latest(registry).decode()
+    assert _parsed(theirs) == _parsed(ours.text.plain.decode())
+    assert _comments(theirs) == _comments(ours.text.plain.decode())
+
+
+def _comments(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line.startswith("#")]
+
+
+def _parsed(text: str) -> list[tuple[str, str]]:
+    return sorted(
+        (repr(sorted(s.labels.items())), repr(s.value))
+        for family in parse_text(text)
+        for s in family.samples
+    )
+
+
+def test_both_formats_parse() -> None:
+    """prometheus_client reads back the same from the text and the OpenMetrics format."""
+    both = render(samples(fixed_world()), process_families())
+    text = {
+        (s.name, *sorted(s.labels.items())): s.value
+        for f in parse_text(both.text.plain.decode())
+        for s in f.samples
+    }
+    openmetrics = {
+        (s.name, *sorted(s.labels.items())): s.value
+        for f in parse_openmetrics(both.openmetrics.plain.decode())
+        for s in f.samples
+    }
+    assert text == openmetrics
+    assert len(text) > len(metrics.CATALOGUE)
+    assert gzip.decompress(both.text.gzip) == both.text.plain
+    assert gzip.decompress(both.openmetrics.gzip) == both.openmetrics.plain
+
+
+def test_promtool_has_nothing_to_say(program: Callable[[str], str]) -> None:
+    """promtool's lint of names, types and help texts is silent."""
+    body = render(samples(fixed_world()), process_families()).text.plain
+    command = [program("promtool"), "check", "metrics"]
+    result = subprocess.run(command, input=body, capture_output=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", TEXT),
+        ("*/*", TEXT),
+        ("text/plain", TEXT),
+        ("application/json", TEXT),
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            OPENMETRICS,
+        ),
+        ("application/openmetrics-text;q=0.1, text/plain;q=0.9", TEXT),
+        ("application/openmetrics-text;q=0", TEXT),
+        ("application/openmetrics-text;q=often", TEXT),
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+            "text/plain;version=1.0.0;q=0.4",
+            OPENMETRICS,
+        ),
+    ],
+)
+def test_negotiation(accept: str, content_type: str) -> None:
+    """The Accept header decides by its weights; text is the default."""
+    assert render([]).negotiate(accept).content_type == content_type
+
+
+def test_a_series_twice_is_a_bug() -> None:
+    """Prometheus would refuse the scrape: better to fail here."""
+    with pytest.raises(ValueError, match="twice"):
+        render([metrics.STORE_OK(1), metrics.STORE_OK(0)])
+
+
+def test_a_gauge_family_of_the_process() -> None:
+    """The process's own metrics keep their types."""
+    family = GaugeMetricFamily("process_open_fds", "Open files.", 3)
+    assert "# TYPE process_open_fds gauge\nprocess_open_fds 3.0\n" in (
+        render([], [family]).text.plain.decode()
+    )

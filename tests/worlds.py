@@ -1,0 +1,122 @@
+"""A fixed world for the golden exposition: one of everything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+from exporter.aws.session import RequestKey
+from exporter.flowlogs import attribute, ingest
+from exporter.flowlogs.ingest import GroupReport, Report
+from exporter.model import (
+    DnsName,
+    Endpoint,
+    FlowLog,
+    Interface,
+    Inventory,
+    Known,
+    Lookup,
+    Scope,
+    Unavailable,
+    Vpc,
+)
+from exporter.store import CounterKey
+from exporter.world import CollectorStatus, Estate, World
+
+NOW = 1_700_000_000.0
+SCOPE = Scope("111122223333", "eu-west-1")
+ENDPOINT = Endpoint(
+    "vpce-0a1",
+    SCOPE,
+    "Interface",
+    "available",
+    "com.amazonaws.eu-west-1.sqs",
+    "vpc-0a1",
+    subnet_ids=("subnet-0a1",),
+    interface_ids=("eni-0a1", "eni-0a2"),
+    private_dns_enabled=True,
+    dns_names=(DnsName("sqs.eu-west-1.amazonaws.com", "private"),),
+    tags={"Name": 'queue "one"\\two\nthree'},
+)
+PENDING = Endpoint(
+    "vpce-0a2", SCOPE, "Interface", "pending_acceptance", "com.amazonaws.vpce.x", "vpc-0a1"
+)
+INTERFACE = Interface(
+    "eni-0a1", "vpc-0a1", "subnet-0a1", "eu-west-1a", "euw1-az1", (ip_address("10.1.0.10"),)
+)
+FLOW_LOG = FlowLog(
+    "fl-0a1",
+    "subnet-0a1",
+    "ALL",
+    "cloud-watch-logs",
+    "/vpc",
+    "",
+    60,
+    "ACTIVE",
+    "SUCCESS",
+)
+
+
+def lookup(name: str, problem: str | None, matches: bool | None) -> Lookup:
+    return Lookup(
+        "vpce-0a1",
+        DnsName(name, "private"),
+        "10.1.0.2:53",
+        "NOERROR",
+        (ip_address("203.0.113.10"),),
+        (ip_address("10.1.0.10"),),
+        (),
+        60,
+        0.004,
+        NOW,
+        problem,
+        matches,
+    )
+
+
+def inventory() -> Inventory:
+    other = replace(INTERFACE, id="eni-0a2", subnet_id="subnet-0a2")
+    return Inventory(
+        SCOPE,
+        Known({"vpce-0a1": ENDPOINT, "vpce-0a2": PENDING}, NOW),
+        Known({"eni-0a1": INTERFACE, "eni-0a2": other}, NOW),
+        Known({"vpc-0a1": Vpc("vpc-0a1", "", (), Known(True, NOW), Known(True, NOW))}, NOW),
+        Unavailable("DescribeSubnets: UnauthorizedOperation: no", "denied"),
+        Known({"fl-0a1": FLOW_LOG}, NOW),
+    )
+
+
+def fixed_world() -> World:
+    """Return a world that has a sample of every metric."""
+    counters = {
+        CounterKey("vpce-0a1", ingest.RECORDS, "ACCEPT"): 12,
+        CounterKey("vpce-0a1", ingest.RECORDS, "REJECT"): 0,
+        CounterKey("vpce-0a1", ingest.BYTES, "ACCEPT"): 2**40,
+        CounterKey("vpce-0a1", ingest.PACKETS, "ACCEPT"): 34,
+        CounterKey("vpce-0a1", ingest.REJECTED_CONNECTIONS, ""): 0,
+        CounterKey("fl-0a1", ingest.LINES, "counted"): 12,
+        CounterKey("fl-0a1", ingest.LINES, "malformed"): 1,
+        CounterKey("vpce-gone", ingest.RECORDS, "REJECT"): 5,
+    }
+    groups = {"/vpc": GroupReport(("fl-0a1",), NOW - 30)}
+    found = inventory()
+    estate = Estate(
+        SCOPE,
+        found,
+        attribute.index(found),
+        (
+            lookup("sqs.eu-west-1.amazonaws.com", "public_address", False),
+            lookup("legacy.example.com", None, True),
+        ),
+        Report(counters, {"fl-0a1": NOW - 60}, groups),
+    )
+    statuses = (
+        CollectorStatus("inventory", SCOPE, "", NOW, 0.5, None, {"subnets": "denied"}),
+        CollectorStatus("dns", SCOPE, "10.1.0.2:53", NOW, 0.1, NOW),
+        CollectorStatus("dns", SCOPE, "10.1.0.3:53", NOW, 0.2, NOW - 9),
+    )
+    requests = {
+        RequestKey("111122223333", "eu-west-1", "ec2", "DescribeSubnets", "denied"): 1,
+        RequestKey("111122223333", "eu-west-1", "ec2", "DescribeVpcEndpoints", "ok"): 1,
+    }
+    return World(NOW, "0.0.0", "3.11.0", (estate,), statuses, requests, store_ok=True)
