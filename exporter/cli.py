@@ -188,6 +188,9 @@ def _serve(
     from exporter.store import StoreError
     from exporter.web.server import ListenError
 
+    # The other SDKs, ECS and Lambda say AWS_REGION; boto3 knows only the older name.
+    if "AWS_REGION" in os.environ:
+        os.environ.setdefault("AWS_DEFAULT_REGION", os.environ["AWS_REGION"])
     if not telemetry_path.startswith("/") or telemetry_path in runtime.OWN_PATHS:
         _fail(f"--web.telemetry-path: {telemetry_path!r} must be a path like /metrics of its own")
     try:

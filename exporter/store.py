@@ -46,6 +46,7 @@ CREATE TABLE source (
   kind TEXT NOT NULL,               -- cloudwatch, s3, sqs, insights, athena
   name TEXT NOT NULL,               -- the log group, bucket, queue
   read_to REAL,                     -- every record delivered by then is accounted for
+  forgotten INTEGER NOT NULL DEFAULT 0,  -- lines that start earlier are not in `seen` any more
   UNIQUE (account, region, kind, name)
 );
 CREATE TABLE seen (
@@ -84,10 +85,15 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """A source of lines, and the moment up to which all that was delivered is accounted for."""
+    """A source of lines, and the moment up to which all that was delivered is accounted for.
+
+    Lines that start before `forgotten` (milliseconds) may have been counted and are no longer
+    remembered: they must not be read again.
+    """
 
     id: int
     read_to: float | None
+    forgotten: int = 0
 
 
 @dataclass(slots=True)
@@ -218,7 +224,7 @@ class Store:
                     key,
                 )
             row = self._db.execute(
-                "SELECT id, read_to FROM source WHERE account=? AND region=? AND kind=? AND name=?",
+                "SELECT id, read_to, forgotten FROM source WHERE account=? AND region=? AND kind=? AND name=?",
                 key,
             ).fetchone()
             return SourceState(*row)
@@ -272,6 +278,10 @@ class Store:
                     self._db.execute(
                         "DELETE FROM seen WHERE source=? AND start<?",
                         (source, batch.forget_before),
+                    )
+                    self._db.execute(
+                        "UPDATE source SET forgotten=max(forgotten, ?) WHERE id=?",
+                        (batch.forget_before, source),
                     )
 
         self._run(write)

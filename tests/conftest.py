@@ -31,7 +31,7 @@ def simulated(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulat
     monkeypatch.setenv("AWS_ENDPOINT_URL", simulator.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", next(iter(world.keys)))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "simulated")
-    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     yield simulator

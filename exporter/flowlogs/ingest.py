@@ -147,22 +147,25 @@ class Ingest:
         tail = aggregation + (USUAL_DELIVERY if self._passes % 5 else 900.0)
         front = self._front.get(group.name, 0.0)
         whole = read_to is None or self._passes % 15 == 0 or end - read_to >= every
+        # What is forgotten must not be read again, whatever the look-back was when it was.
+        forgotten = group.state.forgotten / 1000
         if not whole and front >= end - tail:
-            for page in cloudwatch.pages(logs, group.name, end - tail, end):
+            begin = max(end - tail, forgotten)
+            for page in cloudwatch.pages(logs, group.name, begin, max(begin, end)):
                 self._commit(group, page)
             self._front[group.name] = max(end, front)
             return
-        # Before the first whole read nothing is counted that started before we came.
+        # Nothing is counted that started before we came.
         first = min(group.first_seen[f.id] for f in group.flow_logs) - aggregation
-        begin = first if read_to is None else max(first, min(read_to, end) - reach)
+        begin = max(first, forgotten, 0 if read_to is None else read_to - reach)
+        end = max(begin, end)
         while True:
             upto = min(begin + CHUNK, end)
             for page in cloudwatch.pages(logs, group.name, begin, upto):
                 self._commit(group, page)
             done = upto >= end
-            # Nothing from before the next whole read's begin can be read again.
             moved = max(upto, read_to or upto)
-            forget = int((moved - reach) * 1000) - 1
+            forget = max(0, int((moved - reach) * 1000))
             batch = Batch(read_to=moved, forget_before=forget)
             if done:
                 batch.touch = group.zeros()

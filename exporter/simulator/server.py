@@ -62,9 +62,13 @@ class Simulator:
         self.clock.start()
 
     def stop(self) -> None:
-        """End."""
+        """End, and leave nothing in moto, whose state belongs to the whole process."""
         self.clock.stop()
         self._server.shutdown()
+        self._server.server_close()
+        for (account, region), groups in self.world.log_groups.items():
+            for group in groups:
+                logs_backends[account][region].groups.pop(group, None)
 
     def _route(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")

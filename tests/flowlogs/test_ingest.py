@@ -166,7 +166,7 @@ def test_an_outage_is_caught_up(tmp_path: Path) -> None:
         report = ingest.run(logs, make_index(clock.now))
         passes += 1
         assert passes < 60
-    for _ in range(3):
+    for _ in range(6):
         clock.now += 60
         report = ingest.run(logs, make_index(clock.now))
     read_to = report.groups["/group"].read_to

@@ -1,0 +1,277 @@
+"""DNS probes, against real servers on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from ipaddress import ip_address
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+
+from exporter.config import Resolver
+from exporter.dns import DEAD_AFTER, WILDCARD_LABEL, Pace, Prober, Server, record_types, servers
+from exporter.model import (
+    DnsName,
+    Endpoint,
+    Interface,
+    Inventory,
+    Known,
+    Lookup,
+    Part,
+    Scope,
+    Unavailable,
+)
+
+SCOPE = Scope("111122223333", "eu-west-1")
+OWN = ("10.1.0.10", "10.1.1.10", "fd00::10")
+Answer = Callable[[dns.message.Message], dns.message.Message | None]
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """A name server on loopback that answers as a function says; None means not at all."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.asked: list[str] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        query = dns.message.from_wire(data)
+        self.asked.append(query.question[0].name.to_text(omit_final_dot=True))
+        response = self.answer(query)
+        if response is not None:
+            self.transport.sendto(response.to_wire(), addr)  # type: ignore[attr-defined]
+
+
+def zone(query: dns.message.Message) -> dns.message.Message:
+    """Answer as the estate below should be answered, and with each mistake by its name."""
+    response = dns.message.make_response(query)
+    question = query.question[0]
+    name, kind = question.name.to_text(omit_final_dot=True), question.rdtype.name
+    answers = {
+        ("good.example.com", "A"): [OWN[0], OWN[1]],
+        ("good.example.com", "AAAA"): [OWN[2]],
+        ("public.example.com", "A"): ["203.0.113.10", OWN[0]],
+        ("foreign.example.com", "A"): ["10.9.9.9"],
+        (f"{WILDCARD_LABEL}.wild.example.com", "A"): [OWN[0]],
+        ("target.example.com", "A"): [OWN[1]],
+    }
+    if name.startswith("nx."):
+        response.set_rcode(dns.rcode.NXDOMAIN)
+    elif name.startswith("servfail."):
+        response.set_rcode(dns.rcode.SERVFAIL)
+    elif name.startswith("refused."):
+        response.set_rcode(dns.rcode.REFUSED)
+    elif name == "alias.example.com":
+        response.answer.append(
+            dns.rrset.from_text(question.name, 300, "IN", "CNAME", "target.example.com.")
+        )
+        response.answer.append(dns.rrset.from_text("target.example.com.", 20, "IN", "A", OWN[1]))
+    elif (name, kind) in answers:
+        response.answer.append(
+            dns.rrset.from_text(question.name, 60, "IN", kind, *answers[name, kind])
+        )
+    return response
+
+
+def estate(*names: DnsName, addresses: str = "ipv4", vpc: str = "vpc-1") -> Inventory:
+    endpoint = Endpoint(
+        "vpce-1",
+        SCOPE,
+        "Interface",
+        "available",
+        "s",
+        vpc,
+        interface_ids=("eni-1", "eni-2"),
+        dns_names=names,
+        ip_address_type=addresses,
+    )
+    interfaces: Part[dict[str, Interface]] = Known(
+        {
+            "eni-1": Interface(
+                "eni-1", vpc, "s1", "eu-west-1a", "z1", (ip_address(OWN[0]), ip_address(OWN[2]))
+            ),
+            "eni-2": Interface("eni-2", vpc, "s2", "eu-west-1b", "z2", (ip_address(OWN[1]),)),
+        },
+        0,
+    )
+    return Inventory(
+        SCOPE,
+        Known({"vpce-1": endpoint}, 0),
+        interfaces,
+        Known({}, 0),  # type: ignore[arg-type]
+        Known({}, 0),
+        Known({}, 0),
+    )
+
+
+def probe(
+    inventory: Inventory,
+    answer: Answer = zone,
+    passes: int = 1,
+    vpcs: tuple[str, ...] | None = None,
+) -> tuple[tuple[Lookup, ...], NameServer]:
+    async def main() -> tuple[tuple[Lookup, ...], NameServer]:
+        loop = asyncio.get_running_loop()
+        transport, server = await loop.create_datagram_endpoint(
+            lambda: NameServer(answer), local_addr=("127.0.0.1", 0)
+        )
+        port = transport.get_extra_info("sockname")[1]
+        prober = Prober(Server("test", (("127.0.0.1", port),), vpcs, True), Pace(), time.time)
+        try:
+            for _ in range(passes):
+                found = await prober.run(inventory)
+            return found, server
+        finally:
+            transport.close()
+
+    return asyncio.run(main())
+
+
+def private(name: str) -> DnsName:
+    return DnsName(name, "private")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "success", "matches"),
+    [
+        ("good.example.com", None, True, True),
+        ("alias.example.com", None, True, True),
+        ("*.wild.example.com", None, True, True),
+        ("public.example.com", "public_address", True, False),
+        ("foreign.example.com", "foreign_address", True, False),
+        ("nx.example.com", "nxdomain", False, False),
+        ("servfail.example.com", "servfail", False, False),
+        ("refused.example.com", "refused", False, False),
+        ("empty.example.com", "no_answer", False, False),
+        ("a" * 70 + ".example.com", "servfail", False, False),
+    ],
+)
+def test_what_an_answer_means(name: str, problem: str | None, success: bool, matches: bool) -> None:
+    """Each way in which a name can be wrong has its own word."""
+    (lookup,), _ = probe(estate(private(name)))
+    assert (lookup.problem, lookup.success, lookup.matches) == (problem, success, matches)
+
+
+def test_the_chain_and_the_least_ttl_are_kept() -> None:
+    """CNAMEs are followed in the answer; the TTL is the least of it."""
+    (lookup,), _ = probe(estate(private("alias.example.com")))
+    assert lookup.cnames == ("target.example.com",)
+    assert lookup.ttl == 20
+    assert 0 < lookup.duration < 2
+
+
+def test_a_dual_stack_endpoint_needs_both_families() -> None:
+    """With dualstack a name lacks an answer when one family does."""
+    (good,), _ = probe(estate(private("good.example.com"), addresses="dualstack"))
+    assert (good.problem, len(good.answers)) == (None, 3)
+    (half,), _ = probe(estate(private("foreign.example.com"), addresses="dualstack"))
+    assert half.problem == "no_answer"
+
+
+def test_a_zonal_name_has_its_zones_address_only() -> None:
+    """A zonal name that gives another zone's address does not match."""
+    right = DnsName("target.example.com", "zonal", "eu-west-1b")
+    wrong = DnsName("alias.example.com", "zonal", "eu-west-1a")
+    lookups, _ = probe(estate(right, wrong))
+    assert [x.matches for x in lookups] == [True, False]
+
+
+def test_zonal_names_are_asked_less_often() -> None:
+    """Zonal names are asked for at every tenth pass; their last answer stands meanwhile."""
+    zonal = DnsName("target.example.com", "zonal", "eu-west-1b")
+    lookups, server = probe(estate(zonal, private("good.example.com")), passes=10)
+    assert (server.asked.count("target.example.com"), server.asked.count("good.example.com")) == (
+        1,
+        10,
+    )
+    assert [x.matches for x in lookups] == [True, True]
+
+
+def test_unknown_addresses_make_the_match_unknown() -> None:
+    """Without the endpoint's addresses an answer neither matches nor fails to."""
+    from dataclasses import replace
+
+    blind = replace(estate(private("good.example.com")), interfaces=Unavailable("denied"))
+    (lookup,), _ = probe(blind)
+    assert (lookup.success, lookup.matches, lookup.problem) == (True, None, None)
+
+
+def test_private_names_are_asked_where_the_answer_means_something() -> None:
+    """A resolver of another VPC is not asked for a private name; public names it is."""
+    names = (private("good.example.com"), DnsName("target.example.com", "regional"))
+    lookups, _ = probe(estate(*names), vpcs=("vpc-2",))
+    assert [x.name.kind for x in lookups] == ["regional"]
+
+
+def test_a_dead_resolver_is_given_up_on() -> None:
+    """A resolver that never answers costs a pass some seconds, not hours; all of it is timeout."""
+    names = tuple(private(f"n{i}.example.com") for i in range(10 * DEAD_AFTER))
+    began = time.monotonic()
+    lookups, server = probe(estate(*names), lambda _: None)
+    assert time.monotonic() - began < 10
+    assert {x.problem for x in lookups} == {"timeout"}
+    assert len(lookups) == len(names)
+    assert len(server.asked) < 4 * DEAD_AFTER
+
+
+def test_a_closed_port_is_a_timeout() -> None:
+    """Nobody listening is no answer, not a crash."""
+    with ExitStack() as stack:
+        s = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    server = Server("test", (("127.0.0.1", port),), None, True)
+    prober = Prober(server, Pace(), time.time)
+    (lookup,) = asyncio.run(prober.run(estate(private("good.example.com"))))
+    assert (lookup.rcode, lookup.problem) == ("TIMEOUT", "timeout")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name_kind", "types"),
+    [
+        ("ipv4", "private", (("A",), ())),
+        ("ipv6", "regional", (("AAAA",), ())),
+        ("dualstack", "private", (("A", "AAAA"), ())),
+        ("service-defined", "private", (("A",), ())),
+        ("service-defined", "zonal", (("A",), ("AAAA",))),
+    ],
+)
+def test_record_types(kind: str, name_kind: str, types: object) -> None:
+    """Which records must be there follows the endpoint's DNS record type."""
+    endpoint = Endpoint("e", SCOPE, "Interface", "available", "s", "v", dns_record_ip_type=kind)
+    assert record_types(endpoint, DnsName("x", name_kind)) == types  # type: ignore[arg-type]
+
+
+def test_the_pace_is_kept() -> None:
+    """Queries leave no faster than the pace, whoever sends them."""
+
+    async def main() -> float:
+        pace = Pace(per_second=200)
+        began = time.monotonic()
+        await asyncio.gather(*(pace.wait() for _ in range(60)))
+        return time.monotonic() - began
+
+    assert asyncio.run(main()) > 0.25
+
+
+def test_without_configured_resolvers_the_system_is_asked_for_public_names() -> None:
+    """The system's resolver is not held against private names: whose VPC it is in is not known."""
+    (system,) = servers(())
+    assert (system.label, system.private) == ("system", False)
+    (given,) = servers((Resolver(address="10.0.0.2"),))
+    assert (given.label, given.addresses, given.private, given.vpcs) == (
+        "10.0.0.2:53",
+        (("10.0.0.2", 53),),
+        True,
+        None,
+    )
