@@ -224,7 +224,8 @@ class Store:
                     key,
                 )
             row = self._db.execute(
-                "SELECT id, read_to, forgotten FROM source WHERE account=? AND region=? AND kind=? AND name=?",
+                "SELECT id, read_to, forgotten FROM source "
+                "WHERE account=? AND region=? AND kind=? AND name=?",
                 key,
             ).fetchone()
             return SourceState(*row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
@@ -39,7 +39,7 @@ def simulated(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulat
 
 
 @pytest.fixture
-def program() -> Iterator[object]:
+def program() -> Callable[[str], str]:
     """Return the path of a program of Debian's; skips, with CI=true fails, when it is missing."""
 
     def find(name: str) -> str:
@@ -51,4 +51,4 @@ def program() -> Iterator[object]:
             pytest.skip(message)
         return path
 
-    yield find
+    return find

@@ -1,4 +1,4 @@
-"""Real processes for the tests: the simulator, the exporter, Prometheus; and how to read metrics."""
+"""Real processes for the tests: the simulator, the exporter; and how to read metrics."""
 
 from __future__ import annotations
 

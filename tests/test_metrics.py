@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,10 @@ def test_names_follow_prometheus() -> None:
         assert metric.name.startswith("privatelink_")
         assert metric.name.endswith("_total") == (metric.type == "counter")
         assert metric.help.endswith(".")
+
+
+def test_the_tables_in_the_documentation_are_current() -> None:
+    """README and docs/metrics.md say what the catalogue says."""
+    build = runpy.run_path(str(ROOT / "docs" / "build.py"))
+    for path, text in build["outputs"]().items():
+        assert path.read_text() == text, "run `make docs`"

@@ -110,7 +110,10 @@ def unavailable(error: Exception) -> Unavailable[Any]:
 
 
 class Aws:
-    """Clients for the configured accounts. Safe to use from many threads."""
+    """Clients for the configured accounts. Safe to use from many threads.
+
+    Raises NoAccess where boto3's settings contradict each other (a profile that does not exist).
+    """
 
     def __init__(
         self,
@@ -120,7 +123,10 @@ class Aws:
     ) -> None:
         self._own = session or botocore.session.Session()
         # Parsing the service models costs some 40 MB: all sessions share one loader.
-        self._loader = self._own.get_component("data_loader")
+        try:
+            self._loader = self._own.get_component("data_loader")
+        except BotoCoreError as error:
+            raise NoAccess(f"The AWS settings cannot be used: {error}") from None
         self._config = config
         self._accounts = accounts or (Account(),)
         self._lock = threading.RLock()

@@ -1,0 +1,1 @@
+"""`make bench`: speed, measured and printed; nothing here passes or fails."""

@@ -1,0 +1,108 @@
+"""Measure: the exposition against prometheus_client's, parsing, ingestion, DNS pace."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+
+from exporter import metrics
+from exporter.exposition import render
+from exporter.flowlogs.attribute import Index
+from exporter.flowlogs.formats import DEFAULT, from_log_format
+from exporter.flowlogs.ingest import Ingest
+from exporter.flowlogs.parse import parse
+from exporter.model import FlowLog, Scope
+from exporter.store import Store
+from tests.flowlogs.log_group import LogGroups
+
+SERIES = 100_000
+LINES = 100_000
+EVENTS = 50_000
+
+
+def best(run: Callable[[], object], times: int = 3) -> float:
+    """Return the seconds of the fastest run."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def say(what: str, value: str) -> None:
+    sys.stdout.write(f"{what:<58} {value}\n")
+
+
+def exposition() -> None:
+    """Our writer, and what a scrape costs, against prometheus_client's own."""
+    labels = [("111122223333", "eu-west-1", f"vpce-{i:017x}", "ACCEPT") for i in range(SERIES)]
+    names = metrics.FLOW_RECORDS.labels
+    samples = [
+        metrics.FLOW_RECORDS(i, **dict(zip(names, label, strict=True)))
+        for i, label in enumerate(labels)
+    ]
+    family = CounterMetricFamily("privatelink_flow_records", "x", labels=names)
+    for i, label in enumerate(labels):
+        family.add_metric(list(label), i)
+
+    class Collector:
+        def collect(self) -> list[Metric]:
+            return [family]
+
+    registry = CollectorRegistry()
+    registry.register(Collector())  # type: ignore[arg-type]  # a collector is what collects
+    ours = best(lambda: render(samples))
+    theirs = best(lambda: generate_latest(registry))
+    say(f"exposition, {SERIES} series, all four bodies", f"{ours:.3f} s")
+    say("prometheus_client generate_latest, text only", f"{theirs:.3f} s ({theirs / ours:.1f}x)")
+
+
+def parsing() -> None:
+    """Lines of the default format, one core."""
+    line = "2 111122223333 eni-0a1 10.0.0.1 10.0.0.2 49152 443 6 10 840 1700000000 1700000060"
+    line += " ACCEPT OK"
+    layout = from_log_format(DEFAULT)
+    taken = best(lambda: [parse(line, layout) for _ in range(LINES)])
+    say("parse, default format", f"{LINES / taken / 1000:.0f} k lines/s")
+
+
+def ingestion() -> None:
+    """Events to committed counters, and a re-read of the same window."""
+    scope, begin = Scope("111122223333", "eu-west-1"), 1_700_000_000.0
+    flow_log = FlowLog("fl-1", "vpc-1", "ALL", "cloud-watch-logs", "/g", DEFAULT, 60)
+    index = Index(
+        begin + 120,
+        {"eni-0a1": "vpce-1"},
+        {("eni-0a1", "ACCEPT"): flow_log},
+        {"fl-1": flow_log},
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        store = Store(Path(directory))
+        ingest = Ingest(scope, store, time.time, 60, 1800, 600)
+        logs = LogGroups(page=10_000, seed=1, groups={"/g": []})
+        ingest.run(logs, Index(begin, index.endpoint_of, index.chosen, index.flow_logs))
+        for i in range(EVENTS):
+            line = (
+                f"2 111122223333 eni-0a1 10.0.0.1 10.0.0.2 {i % 60000} 443 6 10 840 "
+                f"{begin + 1:.0f} {begin + 61:.0f} ACCEPT OK"
+            )
+            logs.put("/g", "eni-0a1-all", line, begin + 1 + i % 60, begin + 90)
+        first = best(lambda: ingest.run(logs, index), times=1)
+        again = best(lambda: ingest.run(logs, index), times=1)
+        store.close()
+    say(f"ingestion, {EVENTS} new events, committed", f"{EVENTS / first / 1000:.0f} k events/s")
+    say("ingestion, the same window read again", f"{EVENTS / again / 1000:.0f} k events/s")
+
+
+if __name__ == "__main__":
+    exposition()
+    parsing()
+    ingestion()

@@ -1,0 +1,120 @@
+"""`demo` as a user runs it, scraped by a real Prometheus."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter import metrics as m
+from tests.harness import free_port, until
+
+NONSENSE = {
+    "AWS_PROFILE": "nonsense",
+    "AWS_REGION": "nowhere-1",
+    "AWS_DEFAULT_REGION": "nowhere-2",
+    "AWS_ACCESS_KEY_ID": "nonsense",
+    "AWS_ENDPOINT_URL_EC2": "http://192.0.2.1",
+    "AWS_ENDPOINT_URL": "http://192.0.2.2",
+    "AWS_CA_BUNDLE": "/nowhere",
+    "AWS_MAX_ATTEMPTS": "many",
+    "HTTP_PROXY": "http://192.0.2.3:8080",
+}
+
+
+@contextmanager
+def demo(
+    tmp_path: Path, environment: dict[str, str]
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the demo; yields the process and its URL once it is ready."""
+    port = free_port()
+    output = tmp_path / "demo.log"
+    began = time.monotonic()
+    with output.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "exporter", "demo", f"--web.listen-address=127.0.0.1:{port}"],
+            env={**os.environ, **environment},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    try:
+        until(lambda: "Ctrl-C ends it" in output.read_text() or process.poll() is not None)
+        assert process.poll() is None, output.read_text()
+        assert time.monotonic() - began < 15
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def prometheus(
+    binary: str, tmp_path: Path, target: str
+) -> Iterator[Callable[[str], list[dict[str, object]]]]:
+    """Run Prometheus on the target, each second; yields a function that queries it."""
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: privatelink\n"
+        f"  static_configs: [{{targets: ['{target}']}}]\n"
+    )
+    address = f"127.0.0.1:{free_port()}"
+    with (tmp_path / "prometheus.log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                binary,
+                f"--config.file={config}",
+                f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+                f"--web.listen-address={address}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+
+    def query(promql: str) -> list[dict[str, object]]:
+        answer = httpx.get(f"http://{address}/api/v1/query", params={"query": promql})
+        answer.raise_for_status()
+        result: list[dict[str, object]] = answer.json()["data"]["result"]
+        return result
+
+    try:
+        until(lambda: httpx.get(f"http://{address}/-/ready").status_code == 200)
+        yield query
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.mark.timeout(180)
+def test_prometheus_sees_the_rejects(tmp_path: Path, program: Callable[[str], str]) -> None:
+    """Prometheus scrapes the demo each second and sees REJECT rise where the group is closed."""
+    with demo(tmp_path, NONSENSE) as (process, url):
+        endpoints = httpx.get(f"{url}/api/v1/endpoints").json()["endpoints"]
+        closed = next(e["id"] for e in endpoints if e["name"] == "payments")
+        with prometheus(program("prometheus"), tmp_path, url.removeprefix("http://")) as query:
+            promql = (
+                f'increase({m.FLOW_RECORDS.name}{{action="REJECT",endpoint_id="{closed}"}}[1m]) > 0'
+            )
+            until(lambda: query(promql), timeout=90, what=promql)
+            states = query(f"{m.ENDPOINT_STATE.name} == 1")
+            assert len(states) == 6
+            assert len(query(f'{m.DNS_ANSWERS_MATCH.name}{{name_kind="private"}} == 0')) == 1
+            assert len(query(f"count({m.FLOW_COVERAGE_RATIO.name} == 0)")) == 1
+            assert query("up == 1")
+        output = (tmp_path / "demo.log").read_text()
+        for endpoint in endpoints:
+            assert endpoint["id"] in output
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=5) == 0
+        assert "Traceback" not in (tmp_path / "demo.log").read_text()
+    # The simulator is gone with it.
+    with pytest.raises(httpx.TransportError):
+        httpx.get(url)

@@ -1,0 +1,82 @@
+"""Imports point one way, and what is heavy or foreign stays in its layer."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# What each module or package of the exporter may import of the exporter. Lower ones first.
+ALLOWED = {
+    "model": set(),
+    "metrics": set(),
+    "log": set(),
+    "config": set(),
+    "store": {"model"},
+    "aws": {"config", "model"},
+    "exposition": {"metrics"},
+    "dns": {"config", "model"},
+    "flowlogs": {"aws", "model", "store"},
+    "world": {"aws", "flowlogs", "model"},
+    "samples": {"flowlogs", "metrics", "model", "world"},
+    "publisher": {"aws", "exposition", "flowlogs", "model", "samples", "world"},
+    "daemon": {"aws", "config", "dns", "flowlogs", "model", "publisher", "store"},
+    "web": {"flowlogs", "model", "publisher", "world"},
+    "runtime": {"aws", "config", "daemon", "dns", "publisher", "store", "web"},
+    "simulator": {"flowlogs", "metrics", "publisher", "web"},
+    "cli": {"aws", "config", "log", "runtime", "simulator", "store", "web"},
+    "__main__": {"cli"},
+}
+FOREIGN = {
+    "boto3": {"aws"},
+    "botocore": {"aws", "simulator"},
+    "moto": {"simulator"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
+    "sqlite3": {"store"},
+    "prometheus_client": {"exposition"},
+    "grafanalib": set(),
+}
+
+
+def modules() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "exporter").rglob("*.py"):
+        relative = path.relative_to(ROOT / "exporter")
+        package = relative.parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found.setdefault(package, set()).update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                found.setdefault(package, set()).update(
+                    names if node.module == "exporter" else {node.module}
+                )
+    return found
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_imports_point_one_way(package: str) -> None:
+    """A layer imports only those below it."""
+    imported = {
+        name.split(".")[1] for name in modules().get(package, ()) if name.startswith("exporter.")
+    }
+    assert imported - {package, "__version__"} <= ALLOWED[package]
+
+
+def test_every_package_has_its_place() -> None:
+    """A new package is put into the order on purpose."""
+    assert set(modules()) - {"__init__"} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("foreign", sorted(FOREIGN))
+def test_libraries_stay_in_their_layer(foreign: str) -> None:
+    """boto3 only where AWS is asked, HTTP only in web, SQLite only in the store."""
+    users = {
+        package
+        for package, names in modules().items()
+        if any(name.split(".")[0] == foreign for name in names)
+    }
+    assert users <= FOREIGN[foreign]
