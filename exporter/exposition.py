@@ -2,7 +2,8 @@
 
 Text format: https://prometheus.io/docs/instrumenting/exposition_formats/ ;
 OpenMetrics 1.0: https://prometheus.io/docs/specs/om/open_metrics_spec/ . prometheus_client's own
-writer is the reference (a property test holds the two against each other); it is 25 times slower.
+writer is the reference (a property test holds the two against each other); ours takes less than
+half the time for both formats, plain and compressed (`make bench`).
 """
 
 from __future__ import annotations

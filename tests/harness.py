@@ -33,11 +33,12 @@ def free_port() -> int:
 def until(condition: Callable[[], T], timeout: float = 30, what: str = "") -> T:
     """Return the condition's first true result; fails after the timeout."""
     end = time.monotonic() + timeout
+    result: T | None
     while True:
         try:
             result = condition()
         except httpx.TransportError:
-            result = None  # type: ignore[assignment]  # not listening yet
+            result = None  # not listening yet
         if result:
             return result
         assert time.monotonic() < end, f"not within {timeout} s: {what or condition}"
@@ -80,7 +81,8 @@ class SimulatorProcess:
 
     def endpoint(self, word: str) -> str:
         """Return the id of the endpoint that is broken in that way."""
-        return next(i for i, what in self.about["broken"].items() if word in what)
+        broken: dict[str, str] = self.about["broken"]
+        return next(i for i, what in broken.items() if word in what)
 
 
 @contextmanager
@@ -116,6 +118,9 @@ class ExporterProcess:
 
     def json(self, path: str) -> Any:
         return self.get(path).raise_for_status().json()
+
+    def alive(self) -> bool:
+        return self.get("/-/healthy").status_code == 200
 
     def ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from ipaddress import ip_address
 
@@ -95,7 +95,7 @@ def estate(*names: DnsName, addresses: str = "ipv4", vpc: str = "vpc-1") -> Inve
         dns_names=names,
         ip_address_type=addresses,
     )
-    interfaces: Part[dict[str, Interface]] = Known(
+    interfaces: Part[Mapping[str, Interface]] = Known(
         {
             "eni-1": Interface(
                 "eni-1", vpc, "s1", "eu-west-1a", "z1", (ip_address(OWN[0]), ip_address(OWN[2]))
@@ -108,7 +108,7 @@ def estate(*names: DnsName, addresses: str = "ipv4", vpc: str = "vpc-1") -> Inve
         SCOPE,
         Known({"vpce-1": endpoint}, 0),
         interfaces,
-        Known({}, 0),  # type: ignore[arg-type]
+        Known({}, 0),
         Known({}, 0),
         Known({}, 0),
     )
