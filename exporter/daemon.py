@@ -124,12 +124,12 @@ class Daemon:
             await asyncio.sleep(max(pause, task.interval / 10))
 
     async def _accounts(self) -> Mapping[str, str]:
-        scopes = await self._in_thread((ACCOUNTS, EVERYWHERE, ""), self._aws.scopes)
+        scopes, problems = await self._in_thread((ACCOUNTS, EVERYWHERE, ""), self._aws.scopes)
         for scope in scopes:
             if scope not in self._scopes:
                 await self._open(scope)
                 self._scopes.add(scope)
-        return {}
+        return problems
 
     async def _open(self, scope: Scope) -> None:
         """Begin to collect in an account and Region."""

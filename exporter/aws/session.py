@@ -16,7 +16,7 @@ import boto3
 import botocore.config
 import botocore.credentials
 import botocore.session
-from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 
 from exporter import __version__
@@ -130,9 +130,10 @@ class Aws:
         self._config = config
         self._accounts = accounts or (Account(),)
         self._lock = threading.RLock()
-        self._sessions: dict[str | None, boto3.Session] = {}
+        self._sessions: dict[tuple[str | None, str | None], boto3.Session] = {}
         self._clients: dict[tuple[Scope, str], Any] = {}
-        self._by_account: dict[str, Account] = {}
+        self._account_of: dict[Scope, Account] = {}
+        self._own_id: str | None = None
         self._requests: Counter[RequestKey] = Counter()
 
     def require(self) -> None:
@@ -156,33 +157,39 @@ class Aws:
                 "accounts:\n  - regions: [eu-west-1]"
             )
 
-    def scopes(self) -> tuple[Scope, ...]:
-        """Return every configured account and Region, in the configuration's order.
+    def scopes(self) -> tuple[tuple[Scope, ...], Mapping[str, str]]:
+        """Return every account and Region that is known, and why others are not.
 
-        Asks STS who the process's own credentials belong to. Raises an AWS error when that fails,
-        ValueError when they belong to an account that is also configured with a role.
+        Asks STS who the process's own credentials belong to. That may fail, or give an account
+        that is also configured with a role; the others are known all the same.
         """
         scopes: dict[Scope, Account] = {}
-        for account in self._accounts:
-            regions = account.regions or (self._region() or "us-east-1",)
-            account_id = account.id or self._own_account(regions[0])
+        problems: dict[str, str] = {}
+        for account in sorted(self._accounts, key=lambda a: a.id is None):
+            regions = account.regions or (self._region() or "",)
+            try:
+                account_id = account.id or self._own_account(regions[0])
+            except (*AWS_ERRORS, *MALFORMED_ANSWER) as error:
+                problems["own account"] = unavailable(error).reason
+                continue
             for region in regions:
                 scope = Scope(account_id, region)
-                if scope in scopes:
-                    raise ValueError(
-                        f"{account_id} in {region} is configured twice: with a role, and as the "
-                        "process's own account"
+                if scopes.setdefault(scope, account).id != account.id:
+                    problems[f"{account_id} {region}"] = (
+                        "configured with a role, and as the process's own account: the role is used"
                     )
-                scopes[scope] = account
-            self._by_account[account_id] = account
-        return tuple(scopes)
+            with self._lock:
+                for region in regions:
+                    scope = Scope(account_id, region)
+                    self._account_of[scope] = scopes[scope]
+        return tuple(scopes), problems
 
     def client(self, scope: Scope, service: str) -> Any:
         """Return the one client for the service in that scope; made at the first call."""
         with self._lock:
             client = self._clients.get((scope, service))
             if client is None:
-                session = self._session(self._by_account[scope.account])
+                session = self._session(self._account_of[scope])
                 client = session.client(service, scope.region, config=self._config)
                 self._count(client, scope)
                 self._clients[scope, service] = client
@@ -198,26 +205,27 @@ class Aws:
         return region
 
     def _own_account(self, region: str) -> str:
-        known = next((i for i, account in self._by_account.items() if not account.id), None)
-        if known:
-            return known
-        sts = self._session(Account()).client("sts", region, config=self._config)
-        self._count(sts, Scope("", region))
-        account: str = sts.get_caller_identity()["Account"]
-        return account
+        """Return the account of the process's own credentials; asked for once."""
+        if self._own_id is None:
+            with self._lock:
+                sts = self._session(Account()).client("sts", region, config=self._config)
+            self._count(sts, Scope("", region))
+            self._own_id = sts.get_caller_identity()["Account"]
+        return self._own_id
 
     def _session(self, account: Account) -> boto3.Session:
         with self._lock:
-            session = self._sessions.get(account.role_arn)
+            key = account.role_arn, account.external_id
+            session = self._sessions.get(key)
             if session is None:
                 inner = self._own if account.role_arn is None else self._assumed(account)
-                session = self._sessions[account.role_arn] = boto3.Session(botocore_session=inner)
+                session = self._sessions[key] = boto3.Session(botocore_session=inner)
             return session
 
     def _assumed(self, account: Account) -> botocore.session.Session:
         source = self._own.get_credentials()
         if source is None:
-            raise NoRegionError
+            raise NoCredentialsError
         arguments = {"RoleSessionName": "privatelink-exporter"}
         if account.external_id:
             arguments["ExternalId"] = account.external_id

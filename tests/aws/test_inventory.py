@@ -27,7 +27,7 @@ IMPATIENT = CLIENT_CONFIG.merge(
 def listed(simulated: Simulator) -> tuple[Aws, Callable[[], Inventory]]:
     """Access to the simulator, and a pass of the inventory."""
     aws = Aws((), config=IMPATIENT)
-    assert aws.scopes() == (SCOPE,)
+    assert aws.scopes() == ((SCOPE,), {})
     return aws, lambda: inventory.collect(aws.client(SCOPE, "ec2"), SCOPE, time.time)
 
 
@@ -185,7 +185,7 @@ def test_a_role_is_assumed_with_its_external_id(simulated: Simulator) -> None:
         regions=("eu-west-1", "us-east-1"),
     )
     aws = Aws((role, Account(regions=("eu-west-1",))))
-    there, elsewhere, own = aws.scopes()
+    (there, elsewhere, own), _ = aws.scopes()
     assert (there, elsewhere) == (
         Scope("444455556666", "eu-west-1"),
         Scope("444455556666", "us-east-1"),
@@ -205,11 +205,37 @@ def test_a_role_is_assumed_with_its_external_id(simulated: Simulator) -> None:
     assert aws.client(there, "ec2") is aws.client(there, "ec2")
 
 
-def test_an_account_given_twice_is_refused(simulated: Simulator) -> None:
-    """The process's own account configured with a role as well would count everything twice."""
+def test_an_account_given_twice_is_listed_once(simulated: Simulator) -> None:
+    """The process's own account, configured with a role as well, must not be counted twice."""
     role = Account(role_arn=f"arn:aws:iam::{ACCOUNT}:role/x", regions=(REGION,))
-    with pytest.raises(ValueError, match="configured twice"):
-        Aws((role, Account(regions=(REGION,)))).scopes()
+    scopes, problems = Aws((Account(regions=(REGION, "us-east-1")), role)).scopes()
+    assert scopes == (SCOPE, Scope(ACCOUNT, "us-east-1"))
+    assert "the role is used" in problems[f"{ACCOUNT} {REGION}"]
+
+
+def test_one_account_failing_leaves_the_others(simulated: Simulator) -> None:
+    """Without GetCallerIdentity the roles' accounts are known; a denied role fails alone."""
+    simulated.faults.faults = [Fault("denied", "sts", "GetCallerIdentity")]
+    role = Account(role_arn="arn:aws:iam::444455556666:role/x", regions=(REGION,))
+    aws = Aws((Account(regions=(REGION,)), role), config=IMPATIENT)
+    there = Scope("444455556666", REGION)
+    scopes, problems = aws.scopes()
+    assert scopes == (there,)
+    assert "AccessDenied" in problems["own account"]
+    simulated.faults.faults = [Fault("denied", "sts", "AssumeRole")]
+    assert aws.scopes() == ((there, SCOPE), {})
+    denied = inventory.collect(aws.client(there, "ec2"), there, time.time)
+    assert {name for name, part in denied.parts() if isinstance(part, Unavailable)} == {
+        "endpoints",
+        "interfaces",
+        "vpcs",
+        "subnets",
+        "flow_logs",
+    }
+    assert isinstance(denied.endpoints, Unavailable)
+    assert denied.endpoints.outcome == "denied"
+    own = inventory.collect(aws.client(SCOPE, "ec2"), SCOPE, time.time)
+    assert own.problems() == {}
 
 
 def test_rows_of_older_and_partial_answers() -> None:
