@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -34,8 +35,15 @@ class _ServeByDefault(click.Group):
 def main() -> None:
     """Watch AWS PrivateLink and give what is known of it to Prometheus.
 
-    Without a command: serve.
+    Without a command it is serve: see serve --help for the flags. Flags come after the command.
     """
+
+
+def _not_empty(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    """An unset variable must not make the current directory the store."""
+    if value is not None and str(value) in ("", "."):
+        raise click.BadParameter("name a directory, for example ./state")
+    return value
 
 
 def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -57,6 +65,7 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
             "--storage.path",
             "storage_path",
             type=click.Path(path_type=Path),
+            callback=_not_empty,
             help="Directory of the counters and cursors; wins over the configuration's.",
         ),
         "level": click.option(
@@ -191,8 +200,9 @@ def _serve(
     # The other SDKs, ECS and Lambda say AWS_REGION; boto3 knows only the older name.
     if "AWS_REGION" in os.environ:
         os.environ.setdefault("AWS_DEFAULT_REGION", os.environ["AWS_REGION"])
-    if not telemetry_path.startswith("/") or telemetry_path in runtime.OWN_PATHS:
-        _fail(f"--web.telemetry-path: {telemetry_path!r} must be a path like /metrics of its own")
+    taken = telemetry_path in runtime.OWN_PATHS or telemetry_path.startswith(("/-/", "/api/"))
+    if taken or not re.fullmatch(r"(/[\w.~-]+)+", telemetry_path, re.ASCII):
+        _fail(f"--web.telemetry-path: {telemetry_path!r} must be a path of its own, like /metrics")
     try:
         asyncio.run(runtime.run(config, address, telemetry_path, storage, _stop_on_signals, guide))
     except (NoAccess, StoreError, ListenError, runtime.CannotStart) as error:

@@ -26,6 +26,10 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:ms|s|m|h|d))+")
 
 
+# Values in a configuration, its aliases expanded: far above any real one, far below what hurts.
+LARGEST = 100_000
+
+
 class ConfigError(Exception):
     """Raised when a configuration cannot be used; `errors` has a line for each reason."""
 
@@ -68,11 +72,37 @@ def split_address(value: str) -> tuple[str, int]:
     return host, port
 
 
+def _between(least: str, most: str) -> AfterValidator:
+    def check(value: float) -> float:
+        if not duration(least) <= value <= duration(most):
+            raise ValueError(f"must be between {least} and {most}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _like(pattern: str, example: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{value!r} does not look like {example}")
+        return value
+
+    return AfterValidator(check)
+
+
+REGION = r"[a-z]{2}(-[a-z]+)+-\d+"
+
 Duration = Annotated[float, BeforeValidator(duration)]
-Interval = Annotated[Duration, Field(ge=0.1, le=86400)]
-Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$")]
-RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/\S+$")]
-VpcId = Annotated[str, StringConstraints(pattern=r"^vpc-[0-9a-f]+$")]
+Interval = Annotated[Duration, _between("100ms", "24h")]
+Region = Annotated[str, _like(REGION, "eu-west-1")]
+RoleArn = Annotated[
+    str,
+    _like(
+        r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+",
+        "arn:aws:iam::111122223333:role/privatelink-exporter",
+    ),
+]
+VpcId = Annotated[str, _like(r"vpc-[0-9a-f]+", "vpc-0a1b2c3d4e5f60718")]
 
 
 class _Model(BaseModel):
@@ -133,7 +163,7 @@ class FlowLogsCollector(_Model):
     """How often flow logs are read, and how long after its end a record may still arrive."""
 
     interval: Interval = 60.0
-    lookback: Annotated[Duration, Field(ge=60, le=86400)] = 1800.0
+    lookback: Annotated[Duration, _between("1m", "24h")] = 1800.0
 
 
 class Collectors(_Model):
@@ -147,7 +177,7 @@ class Collectors(_Model):
 class Storage(_Model):
     """Where counters and cursors are kept: a directory."""
 
-    path: Annotated[str, StringConstraints(min_length=1)] = "./state"
+    path: Annotated[str, _like(r"[^\0]+", "./state")] = "./state"
 
 
 class Config(_Model):
@@ -184,6 +214,8 @@ def parse(text: str, source: str) -> Config:
     """Return the configuration in a text; `source` names it in the errors of a ConfigError."""
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        if _size(tree, {}) > LARGEST:
+            raise ConfigError([f"{source}:1: its aliases expand to more than {LARGEST} values"])
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -223,8 +255,10 @@ def _message(error: ErrorDetails) -> str:
         return f"unknown key; known here: {', '.join(known)}" if known else "unknown key"
     if kind == "missing":
         return "required"
-    if kind == "string_pattern_mismatch":
-        return f"{error['input']!r} does not look like {error['ctx']['pattern']}"
+    if kind == "tuple_type":
+        return "write a list, for example [a, b]"
+    if kind == "model_type":
+        return "write keys and their values, for example {key: value}"
     message = error["msg"].removeprefix("Value error, ")
     return message[:1].lower() + message[1:] if kind != "value_error" else message
 
@@ -256,6 +290,20 @@ def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
             break
         node = child
     return line
+
+
+def _size(node: yaml.Node | None, sizes: dict[int, int]) -> int:
+    """Return how many values a node stands for, each alias as often as it is used.
+
+    One that holds itself counts as too large.
+    """
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = LARGEST + 1  # until it is known: it may be met again inside itself
+        inner = [n for item in node.value for n in (item if isinstance(item, tuple) else (item,))]
+        sizes[id(node)] = 1 + sum(_size(n, sizes) for n in inner)
+    return sizes[id(node)]
 
 
 def _duplicates(node: yaml.Node | None, loc: tuple[int | str, ...]) -> Iterator[tuple[int, str]]:

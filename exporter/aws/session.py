@@ -6,6 +6,7 @@ Every request is counted by its outcome, retries too. AWS is reached only as bot
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 
 from exporter import __version__
-from exporter.config import Account
+from exporter.config import REGION, Account
 from exporter.model import Outcome, Scope, Unavailable
 
 # What a failed call raises, however it failed; and what translating a malformed answer raises.
@@ -151,7 +152,13 @@ class Aws:
                 "  - name a profile of ~/.aws/config with AWS_PROFILE\n"
                 "To see the exporter without an AWS account: privatelink-exporter demo"
             )
-        if self._region() is None and any(not account.regions for account in self._accounts):
+        region = self._region()
+        if region is not None and not re.fullmatch(REGION, region):
+            raise NoAccess(
+                f"The AWS Region {region!r} does not look like eu-west-1. Correct AWS_REGION, "
+                "AWS_DEFAULT_REGION or the profile."
+            )
+        if region is None and any(not account.regions for account in self._accounts):
             raise NoAccess(
                 "No AWS Region. Set AWS_REGION, or list the Regions in the configuration file:\n"
                 "accounts:\n  - regions: [eu-west-1]"

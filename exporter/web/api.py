@@ -32,6 +32,8 @@ def _endpoints(estate: Estate) -> list[Json]:
     for lookup in estate.lookups:
         lookups.setdefault(lookup.endpoint_id, []).append(lookup)
     found = []
+    part = estate.inventory.endpoints
+    listed = part if isinstance(part, Known) else part.last
     for endpoint in estate.endpoints():
         vpc = vpcs.get(endpoint.vpc_id)
         found.append(
@@ -43,6 +45,7 @@ def _endpoints(estate: Estate) -> list[Json]:
                 "type": endpoint.type,
                 "state": endpoint.state if seen_now else "unknown",
                 "last_state": endpoint.state,
+                "listed_at": rfc3339(listed.as_of) if listed else None,
                 "last_error": endpoint.last_error,
                 "failure_reason": endpoint.failure_reason,
                 "service_name": endpoint.service_name,

@@ -42,9 +42,11 @@ def create_app(snapshot: Callable[[], Snapshot], telemetry_path: str) -> Starlet
 
     async def landing(_: Request) -> Response:
         current = snapshot()
+        status = api.status(current)
         page = landing_page.render(
             endpoints=api.endpoints(current.world),
-            status=api.status(current),
+            status=status,
+            blind=[[c["account"], c["region"]] for c in status["collectors"] if not c["up"]],
             telemetry_path=telemetry_path,
         )
         return HTMLResponse(page, headers=_SECURITY)
