@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(?:\d+(?:ms|s|m|h|d))+")
+_DURATION = re.compile(r"(?:\d{1,9}(?:ms|s|m|h|d))+", re.ASCII)
 
 
 # Values in a configuration, its aliases expanded: far above any real one, far below what hurts.
@@ -220,7 +220,7 @@ def parse(text: str, source: str) -> Config:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError([f"{source}:{line}: not YAML: {error.problem}"]) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise ConfigError([f"{source}:1: not YAML: {error}"]) from None
     config = Config()
     errors: list[tuple[int, str]] = []

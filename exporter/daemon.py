@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -27,7 +28,8 @@ log = structlog.get_logger()
 
 EVERYWHERE = Scope("", "")
 ACCOUNTS, INVENTORY, DNS, FLOW_LOGS = "accounts", "inventory", "dns", "flow_logs"
-AWS_THREADS = 8
+# Enough that some accounts that hang leave threads to the others.
+AWS_THREADS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +144,17 @@ class Daemon:
             collectors.flow_logs.lookback,
             budget=max(1.5 * collectors.flow_logs.interval, 60.0),
         )
-        committed = await self._in_thread((FLOW_LOGS, scope, "committed"), ingest.committed)
-        self._publisher.put_report(scope, committed)
+        put_report = partial(self._publisher.put_report, scope)
+        await self._in_thread((FLOW_LOGS, scope, "committed"), ingest.committed, put_report)
         listed = asyncio.Event()
 
         async def list_inventory() -> Mapping[str, str]:
             def collect() -> Inventory:
                 return inventory.collect(self._aws.client(scope, "ec2"), scope, self._clock)
 
+            put = self._publisher.put_inventory
             try:
-                found = await self._in_thread((INVENTORY, scope, ""), collect)
-                self._publisher.put_inventory(found)
+                found = await self._in_thread((INVENTORY, scope, ""), collect, put)
             finally:
                 listed.set()
             return found.problems()
@@ -166,8 +168,8 @@ class Daemon:
             def read() -> Report:
                 return ingest.run(self._aws.client(scope, "logs"), index)
 
-            report = await self._in_thread((FLOW_LOGS, scope, ""), read)
-            self._publisher.put_report(scope, report)
+            put = partial(self._publisher.put_report, scope)
+            report: Report = await self._in_thread((FLOW_LOGS, scope, ""), read, put)
             return report.problems()
 
         tasks = [
@@ -198,17 +200,24 @@ class Daemon:
             raise OSError("nothing has been listed yet")
         return seen
 
-    async def _in_thread(self, key: Key, call: Callable[[], T]) -> T:
-        """Return what the call returns in a thread of the pool.
+    async def _in_thread(
+        self, key: Key, call: Callable[[], T], put: Callable[[T], None] | None = None
+    ) -> T:
+        """Return what the call returns in a thread of the pool, and give it to `put`.
 
         A thread cannot be stopped: when a pass missed its deadline, the next ones say so instead
-        of running beside it. Raises TimeoutError then.
+        of running beside it, and what it finds is put when it ends. Raises TimeoutError then.
         """
         previous = self._in_flight.get(key)
         if previous is not None and not previous.done():
             raise TimeoutError("the pass before has not ended yet")
         future = asyncio.get_running_loop().run_in_executor(self._pool, call)
-        future.add_done_callback(lambda f: None if f.cancelled() else f.exception())
+
+        def done(ended: asyncio.Future[T]) -> None:
+            if not ended.cancelled() and ended.exception() is None and put:
+                put(ended.result())
+
+        future.add_done_callback(done)
         self._in_flight[key] = future  # type: ignore[assignment]  # only asked whether it is done
         return await asyncio.shield(future)
 

@@ -38,6 +38,7 @@ ATTEMPTS = 2
 # The VPC's resolver takes 1,024 packets/s per interface, shared with IMDS and NTP: stay at half.
 QUERIES_PER_SECOND = 500.0
 PARALLEL = 64
+ZONAL_EVERY = 300.0
 # So many queries in a row without any answer, and a resolver counts as dead for this pass: the
 # rest is not asked, or a large estate would take hours to find out.
 DEAD_AFTER = PARALLEL
@@ -123,7 +124,8 @@ class _Answer:
 class Prober:
     """Asks one resolver for the names of one scope's endpoints, pass after pass.
 
-    Zonal names are asked for at every tenth pass: there are many, and they hardly change.
+    Zonal names that were right are asked for at every tenth pass, or after five minutes: there
+    are many, and they hardly change.
     """
 
     server: Server
@@ -149,8 +151,10 @@ class Prober:
         async def probe(endpoint: Endpoint, name: DnsName) -> Lookup:
             kept = self._zonal.get((endpoint.id, name.name))
             expected = expected_addresses(endpoint, name, inventory.interfaces)
-            if name.kind == "zonal" and kept and not zonal_too and kept.expected == expected:
-                return kept
+            if name.kind == "zonal" and kept and not zonal_too:
+                fresh = self.clock() - kept.as_of < ZONAL_EVERY
+                if fresh and not kept.problem and kept.expected == expected:
+                    return kept
             async with slots:
                 return await self._lookup(endpoint, name, expected, health)
 

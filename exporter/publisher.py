@@ -56,7 +56,7 @@ class Publisher:
         self._expected: set[Key] = set()
         self._statuses: dict[Key, CollectorStatus] = {}
         self._inventories: dict[Scope, Inventory] = {}
-        self._lookups: dict[tuple[Scope, str], tuple[float, tuple[Lookup, ...]]] = {}
+        self._lookups: dict[tuple[Scope, str], tuple[Lookup, ...]] = {}
         self._reports: dict[Scope, Report] = {}
         self.snapshot = self._render(self._world())
         self.ready = asyncio.Event()
@@ -77,7 +77,7 @@ class Publisher:
 
     def put_lookups(self, scope: Scope, resolver: str, lookups: tuple[Lookup, ...]) -> None:
         """Take a resolver's pass."""
-        self._lookups[scope, resolver] = (self._clock(), lookups)
+        self._lookups[scope, resolver] = lookups
 
     def put_report(self, scope: Scope, report: Report) -> None:
         """Take what has been committed of the flow logs."""
@@ -123,9 +123,10 @@ class Publisher:
         inventory = self._inventories[scope].settled(now, self._keep)
         lookups = tuple(
             lookup
-            for (of, _resolver), (as_of, found) in sorted(self._lookups.items())
-            if of == scope and now - as_of <= self._keep
+            for (of, _resolver), found in sorted(self._lookups.items(), key=lambda item: item[0])
+            if of == scope
             for lookup in found
+            if now - lookup.as_of <= self._keep
         )
         report = self._reports.get(scope, Report())
         return Estate(scope, inventory, attribute.index(inventory), lookups, report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dns.exception
@@ -49,7 +50,16 @@ async def run(
     aws = Aws(config.accounts)
     # Where there is no profile this asks the instance metadata service, which may be slow to
     # not be there.
-    await asyncio.to_thread(aws.require)
+    starting = ThreadPoolExecutor(1, thread_name_prefix="start")
+    required: asyncio.Future[object]
+    required = asyncio.get_running_loop().run_in_executor(starting, aws.require)
+    stopped: asyncio.Future[object] = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({required, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not required.done():
+        return
+    required.result()
+    starting.shutdown(wait=False)
     try:
         resolvers = servers(config.collectors.dns.resolvers)
     except (dns.exception.DNSException, OSError) as error:

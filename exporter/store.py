@@ -61,6 +61,13 @@ CREATE TABLE interface (
   last_listed REAL NOT NULL,
   PRIMARY KEY (account, region, interface_id)
 ) WITHOUT ROWID;
+CREATE TABLE choice (
+  account TEXT NOT NULL, region TEXT NOT NULL, interface_id TEXT NOT NULL,
+  action TEXT NOT NULL,
+  since REAL NOT NULL,              -- records that start from here on count from this flow log
+  flow_log_id TEXT NOT NULL,
+  PRIMARY KEY (account, region, interface_id, action, since)
+) WITHOUT ROWID;
 """
 
 
@@ -212,6 +219,45 @@ class Store:
 
         return self._run(write)
 
+    def choices(
+        self, scope: Scope, chosen: Mapping[tuple[str, str], str], as_of: float
+    ) -> Mapping[tuple[str, str], list[tuple[float, str]]]:
+        """Return which flow log speaks for an interface and action, since which start of a record.
+
+        Latest first. A choice that differs from the last one holds from `as_of` on; the choices
+        for interfaces that are no longer remembered are dropped.
+        """
+        where = (scope.account, scope.region)
+
+        def read() -> dict[tuple[str, str], list[tuple[float, str]]]:
+            found: dict[tuple[str, str], list[tuple[float, str]]] = {}
+            for interface, action, since, flow_log in self._db.execute(
+                "SELECT interface_id, action, since, flow_log_id FROM choice "
+                "WHERE account=? AND region=? ORDER BY since DESC",
+                where,
+            ):
+                found.setdefault((interface, action), []).append((since, flow_log))
+            return found
+
+        def write() -> Mapping[tuple[str, str], list[tuple[float, str]]]:
+            known = read()
+            new = [
+                # The first one holds for ever back: `first_seen` bounds it.
+                (*where, *key, as_of if key in known else 0.0, flow_log)
+                for key, flow_log in chosen.items()
+                if key not in known or known[key][0][1] != flow_log
+            ]
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO choice VALUES (?, ?, ?, ?, ?, ?)", new)
+                self._db.execute(
+                    "DELETE FROM choice WHERE account=? AND region=? AND interface_id NOT IN "
+                    "(SELECT interface_id FROM interface WHERE account=? AND region=?)",
+                    (*where, *where),
+                )
+            return read()
+
+        return self._run(write)
+
     def source(self, scope: Scope, kind: str, name: str) -> SourceState:
         """Return the source of that kind and name, new ones with nothing read."""
 
@@ -284,6 +330,7 @@ class Store:
                         "UPDATE source SET forgotten=max(forgotten, ?) WHERE id=?",
                         (batch.forget_before, source),
                     )
+            self.ok = True  # not before a commit has succeeded again
 
         self._run(write)
 
@@ -291,10 +338,9 @@ class Store:
         def guarded() -> T:
             try:
                 result = statement()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OverflowError) as error:
                 self.ok = False
                 raise StoreError(f"The store {self._path} failed: {error}") from error
-            self.ok = True
             return result
 
         try:

@@ -122,6 +122,11 @@ BAD = {
         "accounts: [{regions: eu-west-1}]",
         ["c:1: accounts[0].regions: write a list, for example [a, b]"],
     ),
+    "a tag that cannot be read": ("a: !!int ''", ["c:1: not YAML"]),
+    "a duration without end": (
+        f"collectors: {{inventory: {{interval: {'9' * 400}d}}}}",
+        ["c:1: collectors.inventory.interval: "],
+    ),
     "a path that is none": (
         'storage: {path: "a\\0b"}',
         ["c:1: storage.path: 'a\\x00b' does not look like ./state"],

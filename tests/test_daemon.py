@@ -314,6 +314,27 @@ def test_no_credentials(tmp_path: Path) -> None:
     assert "nonsense" in refuses(tmp_path, environment, "--web.listen-address=127.0.0.1:0")
 
 
+def test_credentials_that_cannot_be_had(tmp_path: Path) -> None:
+    """A broken credential_process is told, not shown as a traceback; a slow one can be stopped."""
+    profile = tmp_path / "config"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(profile),
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+    for process in ("/does/not/exist", "echo nonsense"):
+        profile.write_text(f"[default]\nregion=eu-west-1\ncredential_process={process}\n")
+        message = refuses(tmp_path, environment, "--web.listen-address=127.0.0.1:0")
+        assert "The AWS settings cannot be used" in message
+    profile.write_text("[default]\nregion=eu-west-1\ncredential_process=sleep 20\n")
+    with exporter(environment, tmp_path) as running:
+        time.sleep(3)
+        began = time.monotonic()
+        assert running.stop() == 0
+        assert time.monotonic() - began < 5
+
+
 def test_a_port_in_use(aws: SimulatorProcess, tmp_path: Path) -> None:
     """A port in use is named with the remedy; so is an address that is none."""
     with socket.socket() as taken:

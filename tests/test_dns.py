@@ -197,6 +197,13 @@ def test_zonal_names_are_asked_less_often() -> None:
     assert [x.matches for x in lookups] == [True, True]
 
 
+def test_a_zonal_name_that_is_wrong_is_asked_again() -> None:
+    """What was wrong must be seen to be mended at the next pass, not at the tenth."""
+    zonal = DnsName("nx.example.com", "zonal", "eu-west-1b")
+    _, server = probe(estate(zonal), passes=3)
+    assert len(server.asked) == 3
+
+
 def test_unknown_addresses_make_the_match_unknown() -> None:
     """Without the endpoint's addresses an answer neither matches nor fails to."""
     from dataclasses import replace

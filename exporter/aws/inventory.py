@@ -27,11 +27,13 @@ T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
-def collect(ec2: Any, scope: Scope, clock: Callable[[], float]) -> Inventory:
+def collect(ec2: Any, scope: Scope, clock: Callable[[], float], budget: float = 60.0) -> Inventory:
     """Return the inventory of the scope that the EC2 client lists.
 
     A call that fails makes its own part Unavailable and no other. Interfaces and VPCs are those
-    that endpoints are in: which these are is unknown while the endpoints are.
+    that endpoints are in: which these are is unknown while the endpoints are. After `budget`
+    seconds no VPC is asked for its attributes any more: what was listed by then must not wait for
+    calls that hang.
     """
 
     def part(
@@ -48,6 +50,7 @@ def collect(ec2: Any, scope: Scope, clock: Callable[[], float]) -> Inventory:
         result: Part[Mapping[str, T]] = attempt(fetch)
         return result
 
+    out_of_time = clock() + budget
     endpoints = part("describe_vpc_endpoints", "VpcEndpoints", lambda row: endpoint(row, scope))
     of_endpoints = (last_known(endpoints) or {}).values()
     interfaces = _within(
@@ -64,7 +67,7 @@ def collect(ec2: Any, scope: Scope, clock: Callable[[], float]) -> Inventory:
     vpc_ids = {e.vpc_id for e in of_endpoints}
     vpcs = _within(endpoints, part("describe_vpcs", "Vpcs", vpc), vpc_ids)
     if isinstance(vpcs, Known):
-        named = {v.id: _with_attributes(ec2, v, clock) for v in vpcs.value.values()}
+        named = {v.id: _with_attributes(ec2, v, clock, out_of_time) for v in vpcs.value.values()}
         vpcs = Known(named, vpcs.as_of)
     return Inventory(
         scope,
@@ -87,8 +90,11 @@ def _within(
     return Known({i: listed.value[i] for i in sorted(ids) if i in listed.value}, listed.as_of)
 
 
-def _with_attributes(ec2: Any, vpc: Vpc, clock: Callable[[], float]) -> Vpc:
+def _with_attributes(ec2: Any, vpc: Vpc, clock: Callable[[], float], out_of_time: float) -> Vpc:
     def attribute(name: str) -> Part[bool]:
+        if clock() > out_of_time:
+            return Unavailable(f"DescribeVpcAttribute {name}: no time left in this pass")
+
         def fetch() -> Known[bool]:
             as_of = clock()
             answer = ec2.describe_vpc_attribute(VpcId=vpc.id, Attribute=name)
@@ -131,10 +137,13 @@ def endpoint(row: Row, scope: Scope) -> Endpoint:
         ip_address_type=row.get("IpAddressType", "").lower(),
         dns_record_ip_type=options.get("DnsRecordIpType", "").lower(),
         private_dns_enabled=bool(row.get("PrivateDnsEnabled", False)),
+        # One series per name: a name that is listed twice must not be one.
         dns_names=tuple(
-            classify_name(e["DnsName"], endpoint_id)
-            for e in row.get("DnsEntries", ())
-            if e.get("DnsName")
+            dict.fromkeys(
+                classify_name(e["DnsName"], endpoint_id)
+                for e in row.get("DnsEntries", ())
+                if e.get("DnsName")
+            )
         ),
         requester_managed=bool(row.get("RequesterManaged", False)),
         policy=row.get("PolicyDocument"),

@@ -25,7 +25,8 @@ from exporter.config import REGION, Account
 from exporter.model import Outcome, Scope, Unavailable
 
 # What a failed call raises, however it failed; and what translating a malformed answer raises.
-AWS_ERRORS = (BotoCoreError, ClientError, ResponseParserError)
+# botocore raises RuntimeError for credentials that are expired when they have just been refreshed.
+AWS_ERRORS = (BotoCoreError, ClientError, ResponseParserError, OSError, RuntimeError)
 MALFORMED_ANSWER = (KeyError, TypeError, ValueError, AttributeError)
 
 _THROTTLED = frozenset(
@@ -141,8 +142,12 @@ class Aws:
         """Raise NoAccess, with the ways to mend it, without credentials or a default Region."""
         try:
             credentials = self._own.get_credentials()
-        except BotoCoreError as error:
-            raise NoAccess(f"The AWS settings cannot be used: {error}") from None
+        except (*AWS_ERRORS, *MALFORMED_ANSWER) as error:
+            # A credential_process that is not there or prints nonsense raises what it likes.
+            raise NoAccess(
+                f"The AWS settings cannot be used: {type(error).__name__}: {error}. Correct the "
+                "profile, its credential_process and the AWS_* variables."
+            ) from None
         if credentials is None:
             raise NoAccess(
                 "No AWS credentials. Give them in one of these ways:\n"

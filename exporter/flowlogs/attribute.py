@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exporter.flowlogs.formats import Format, UnusableFormat, from_log_format
 from exporter.model import (
@@ -32,6 +32,7 @@ class Index:
     endpoint_of: Mapping[str, str]
     chosen: Mapping[tuple[str, Action], FlowLog]
     flow_logs: Mapping[str, FlowLog]
+    interfaces: Mapping[str, Interface] = field(default_factory=dict)
 
 
 def layout(flow_log: FlowLog) -> Format | None:
@@ -99,6 +100,7 @@ def index(inventory: Inventory) -> Index | None:
         {i: e.id for e in endpoints.value.values() for i in e.interface_ids},
         chosen,
         relevant(inventory),
+        interfaces.value,
     )
 
 

@@ -9,6 +9,8 @@ How exactness comes about:
   again. Counters, seen-set and `read_to` change in one transaction.
 - A record counts only when it ended before the index of interfaces was listed; one that ended
   later is left alone and read again by a later pass.
+- Where several flow logs log an interface one speaks for it. When that changes, the cut is one
+  instant: records that start before it count from the old one, whenever they are delivered.
 - A record that came more than the look-back after its end is `late` and not counted. The stamp
   of its ingestion decides that, so the answer is the same whenever it is read.
 """
@@ -16,8 +18,8 @@ How exactness comes about:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -28,7 +30,7 @@ from exporter.flowlogs.parse import Gap, Line, Malformed, Record, parse
 from exporter.flowlogs.sources import cloudwatch
 from exporter.flowlogs.sources.cloudwatch import Event
 from exporter.model import ACTIONS, FlowLog, Scope, Unavailable
-from exporter.store import Batch, CounterKey, SourceState, Store
+from exporter.store import Batch, CounterKey, Seen, SourceState, Store
 
 log = structlog.get_logger()
 
@@ -51,8 +53,14 @@ RESULTS = (
 # a moment from ingestion until it is found.
 USUAL_DELIVERY = 360.0
 SEARCH_DELAY = 120.0
+# A line may not end later than this after it was delivered.
+CLOCKS_DIFFER = 3600.0
 # One read covers at most so much of the past, so that catching up commits its progress.
 CHUNK = 600.0
+
+# By interface and action: since which start of a record which flow log speaks, latest first.
+Chosen: TypeAlias = dict[tuple[str, str], str]
+Choices: TypeAlias = Mapping[tuple[str, str], list[tuple[float, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +117,11 @@ class Ingest:
         """
         keep = self.lookback + 3600
         endpoint_of = self.store.remember(self.scope, index.endpoint_of, index.as_of, keep)
-        index = Index(index.as_of, endpoint_of, index.chosen, index.flow_logs)
+        index = replace(index, endpoint_of=endpoint_of)
         first_seen = self.store.meet(self.scope, index.flow_logs, index.as_of)
+        chosen: Chosen = {key: flow_log.id for key, flow_log in index.chosen.items()}
+        choices = self.store.choices(self.scope, chosen, index.as_of)
+        self._tell_of_cuts(choices)
         deadline = self.clock() + self.budget
         groups: dict[str, list[FlowLog]] = {}
         for flow_log in index.flow_logs.values():
@@ -119,7 +130,7 @@ class Ingest:
         reports = {}
         for name, flow_logs in sorted(groups.items()):
             state = self.store.source(self.scope, cloudwatch.KIND, name)
-            group = _Group(name, tuple(flow_logs), state, index, first_seen, self.lookback)
+            group = _Group(name, tuple(flow_logs), state, index, choices, first_seen, self.lookback)
             problem: Unavailable[None] | None = None
             try:
                 self._read(logs, group, deadline)
@@ -178,17 +189,35 @@ class Ingest:
             begin = upto
 
     def _commit(self, group: _Group, page: list[Event]) -> None:
-        fresh = self.store.unseen(group.state.id, (event.seen for event in page))
+        lines = (seen for event in page for seen in (event.seen, event.content))
+        fresh = self.store.unseen(group.state.id, lines)
         batch = Batch()
         for event in page:
             if event.seen in fresh and event.seen not in batch.seen:
-                group.account(event, batch)
+                group.account(event, batch, fresh)
         if batch.seen:
             self.store.commit(self.scope, group.state.id, batch)
         for flow_log_id, (reason, message) in group.malformed.items():
             subject = f"{group.name} {flow_log_id} malformed line"
             if subject not in self._told:  # the first one; the counter tells of the others
                 self._tell(subject, Unavailable(reason), example=message)
+
+    def _tell_of_cuts(self, choices: Choices) -> None:
+        for (interface_id, action), cuts in choices.items():
+            since, flow_log_id = cuts[0]
+            subject = f"{interface_id} {action} since {since}"
+            if len(cuts) > 1 and subject not in self._told:
+                self._told[subject] = flow_log_id
+                log.warning(
+                    "another flow log speaks for an interface: up to one aggregation window of "
+                    "records may be missed or counted twice",
+                    collector="flow_logs",
+                    account=self.scope.account,
+                    region=self.scope.region,
+                    interface_id=interface_id,
+                    action=action,
+                    flow_log_id=flow_log_id,
+                )
 
     def _tell(self, subject: str, problem: Unavailable[None] | None, **more: str) -> None:
         """Log a problem when it appears or changes, and when it has gone; not at every pass."""
@@ -219,6 +248,7 @@ class _Group:
     flow_logs: tuple[FlowLog, ...]
     state: SourceState
     index: Index
+    choices: Choices
     first_seen: Mapping[str, float]
     lookback: float
     malformed: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -234,14 +264,26 @@ class _Group:
     def ids(self) -> tuple[str, ...]:
         return tuple(f.id for f in self.flow_logs)
 
-    def account(self, event: Event, batch: Batch) -> None:
-        """Add a new event to the batch; leave it out when it has to wait for a later index."""
+    def account(self, event: Event, batch: Batch, fresh: set[Seen]) -> None:
+        """Add a new event to the batch; leave it out when it has to wait for a later index.
+
+        `fresh` has what of the page has not been seen before.
+        """
         flow_logs, line = self._read(event.message)
         end = None if isinstance(line, Malformed) else line.end
+        if end is not None and end > event.ingested + CLOCKS_DIFFER:
+            # It would wait for an index that never comes.
+            end, line = None, Malformed("it ends after it was delivered")
         if end is not None and end > self.index.as_of:
             return
         batch.seen.add(event.seen)
         flow_log, result = self._judge(event, flow_logs, line)
+        if result == "counted" and isinstance(line, Record) and self._overlap(line, flow_logs):
+            # Flow logs of one format share this stream: nothing but the text tells copies apart.
+            if event.content in fresh and event.content not in batch.seen:
+                batch.seen.add(event.content)
+            else:
+                result = "duplicate"
         batch.count(flow_log.id, LINES, result)
         if end is not None:
             batch.newest[flow_log.id] = max(end, batch.newest.get(flow_log.id, 0))
@@ -275,6 +317,12 @@ class _Group:
                     keys.add(CounterKey(endpoint_id, REJECTED_CONNECTIONS, ""))
         return keys
 
+    def _overlap(self, line: Record, flow_logs: tuple[FlowLog, ...]) -> bool:
+        """Whether several of the flow logs deliver the interface's records to this group."""
+        interface = self.index.interfaces.get(line.interface_id)
+        covering = [f for f in flow_logs if interface and f.covers(interface)]
+        return sum(f.logs(line.action) for f in covering) > 1
+
     def _read(self, message: str) -> tuple[tuple[FlowLog, ...], Line]:
         """Return the flow logs whose layout the line has, and what it says.
 
@@ -307,11 +355,10 @@ class _Group:
             return first, line.kind
         if line.interface_id not in self.index.endpoint_of:
             return first, "other"
-        chosen = self.index.chosen.get((line.interface_id, line.action))
+        cuts = self.choices.get((line.interface_id, line.action), [])
+        spoke = next((flow_log for since, flow_log in cuts if since <= line.start), None)
+        chosen = next((f for f in flow_logs if f.id == spoke), None)
         if chosen is None:
-            # The endpoint has gone, and with it what said who speaks for it.
-            return first, "other"
-        if chosen.id not in (f.id for f in flow_logs):
             # Another flow log speaks for this interface and has delivered this record as well.
             return first, "duplicate"
         if line.start < self.first_seen[chosen.id]:

@@ -14,7 +14,8 @@ _ACK = 16
 _INTERFACE = re.compile(r"eni-[0-9a-f]+")
 # Seconds stay below this for 3,000 years; milliseconds have been above it since 1973.
 _MILLISECONDS_FROM = 100_000_000_000
-_LARGEST = 2**63 - 1  # what the store can hold
+# No window carries so much; and the sum of a page of such records still fits into 64 bits.
+_LARGEST = 2**48
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def parse(line: str, layout: Format) -> Line:
         return Malformed("start and end are no interval")
     packets, size = _number(tokens, layout.packets), _number(tokens, layout.bytes)
     if (packets or 0) > _LARGEST or (size or 0) > _LARGEST:
-        return Malformed("packets or bytes beyond 64 bits")
+        return Malformed("packets or bytes beyond any interface")
     return Record(
         interface_id,
         "ACCEPT" if action == "ACCEPT" else "REJECT",

@@ -162,6 +162,23 @@ def test_a_denied_attribute_is_unknown_not_false(
     assert len(found.problems()) == 3
 
 
+def test_attributes_that_hang_do_not_hold_up_the_rest(
+    listed: tuple[Aws, Callable[[], Inventory]], simulated: Simulator
+) -> None:
+    """Out of time, the attributes that are left are unknown and everything else is known."""
+    aws, _ = listed
+    found = inventory.collect(aws.client(SCOPE, "ec2"), SCOPE, time.time, budget=-1)
+    assert {what.split(".")[0] for what in found.problems()} == {"vpcs"}
+    assert simulated.faults.calls["ec2:DescribeVpcAttribute"] == 0
+
+
+def test_a_name_listed_twice_is_one() -> None:
+    """A repeated DNS name gives one series, whatever its spelling."""
+    entries = [{"DnsName": "a.example.com"}, {"DnsName": "A.example.com."}]
+    row = {"VpcEndpointId": "vpce-0a1", "DnsEntries": entries}
+    assert len(inventory.endpoint(row, SCOPE).dns_names) == 1
+
+
 def test_a_failure_after_a_success_keeps_what_was_seen(
     listed: tuple[Aws, Callable[[], Inventory]], simulated: Simulator
 ) -> None:

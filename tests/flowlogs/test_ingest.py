@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from exporter.flowlogs.attribute import Index
 from exporter.flowlogs.ingest import LINES, RECORDS, REJECTED_CONNECTIONS, Ingest, Report
-from exporter.model import Action, FlowLog, Scope
-from exporter.store import CounterKey, Store
+from exporter.model import Action, FlowLog, Interface, Scope
+from exporter.store import Batch, CounterKey, Seen, Store, StoreError
 from tests.flowlogs.log_group import LogGroups
 
 SCOPE = Scope("111122223333", "eu-west-1")
@@ -265,10 +265,8 @@ def test_counters_equal_the_truth(seed: int, page: int) -> None:
     }
 
 
-def test_a_failed_commit_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the transaction fails, neither counters nor seen-set move; the next pass counts."""
-    from exporter.store import Batch, Seen, StoreError
-
+def test_a_failed_commit_counts_nothing(tmp_path: Path) -> None:
+    """When the transaction fails nothing of it is there, and only a later commit is well again."""
     store = Store(tmp_path)
     source = store.source(SCOPE, "cloudwatch", "/group")
     batch = Batch(seen={Seen(1, b"x")})
@@ -276,5 +274,89 @@ def test_a_failed_commit_counts_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     store.commit(SCOPE, source.id, batch)
     with pytest.raises(StoreError):
         store.commit(SCOPE, source.id, batch)  # seen before: refused as a whole
-    assert not store.ok
     assert store.counters(SCOPE)[CounterKey("vpce-1", RECORDS, "REJECT")] == 1
+    assert not store.ok
+    store.commit(SCOPE, source.id, Batch())
+    assert store.ok
+
+
+VPC_LOG = replace(FLOW_LOG, id="fl-1")
+SUBNET_LOG = replace(FLOW_LOG, id="fl-2", resource_id="subnet-1")
+ENI = Interface("eni-1", "vpc-1", "subnet-1", "eu-west-1a", "euw1-az1", ())
+
+
+def test_overlapping_flow_logs_of_one_format_in_one_group_count_once(tmp_path: Path) -> None:
+    """Copies of a record that only their event ids tell apart are one record."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []}, page=1)
+    both = replace(make_index(BEGIN, VPC_LOG, SUBNET_LOG), interfaces={"eni-1": ENI})
+    ingest = make_ingest(Store(tmp_path), clock)
+    ingest.run(logs, both)
+    for i in range(5):
+        for _ in range(2):
+            logs.put("/group", "eni-1-all", record(BEGIN + i), BEGIN + i, BEGIN + 90)
+    for _ in range(3):
+        clock.now += 120
+        report = ingest.run(logs, replace(both, as_of=clock.now))
+    assert counted(report) == 5
+    assert lines(report) == {"counted": 5, "duplicate": 5}
+
+
+def test_a_change_of_flow_log_is_one_cut(tmp_path: Path) -> None:
+    """Records from before the cut count from the old flow log, whenever they are delivered."""
+    clock, logs = Clock(), LogGroups(groups={"/group": [], "/new": []})
+    new = replace(FLOW_LOG, id="fl-2", destination="/new")
+    ingest = make_ingest(Store(tmp_path), clock)
+    ingest.run(logs, make_index(BEGIN))
+    cut = BEGIN + 20 * 60
+    for minute in range(60):
+        clock.now = BEGIN + 60 * (minute + 1)
+        start = clock.now - 60
+        logs.put("/group", "s", record(start), start, clock.now + 360)
+        if start >= cut:
+            logs.put("/new", "s", record(start), start, clock.now + 360)
+    # Everything comes six minutes late; show the group as it was at each moment.
+    everything = {name: list(events) for name, events in logs.groups.items()}
+    for minute in range(80):
+        clock.now = BEGIN + 60 * (minute + 1)
+        for name, events in everything.items():
+            logs.groups[name] = [e for e in events if e["ingestionTime"] <= clock.now * 1000]
+        chosen = (FLOW_LOG, new) if clock.now < cut else (new, FLOW_LOG)
+        report = ingest.run(logs, make_index(clock.now, *chosen))
+    assert counted(report) == 60
+
+
+def test_an_interface_that_left_its_endpoint_keeps_its_last_records(tmp_path: Path) -> None:
+    """Records of an interface that is gone still count for the endpoint that had it."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    ingest = make_ingest(Store(tmp_path), clock)
+    ingest.run(logs, make_index(BEGIN))
+    clock.now += 300
+    logs.put("/group", "s", record(BEGIN), BEGIN, clock.now - 10)
+    report = ingest.run(logs, Index(clock.now, {}, {}, {"fl-1": FLOW_LOG}))
+    assert counted(report) == 1
+
+
+def test_lines_that_poison(tmp_path: Path) -> None:
+    """Numbers no window can have, and ends in the far future, are malformed; the rest goes on."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []}, page=100)
+    ingest = make_ingest(Store(tmp_path), clock)
+    ingest.run(logs, make_index(BEGIN))
+    huge = record(BEGIN).replace(" 40 ", f" {2**63 - 1} ")
+    for message in (huge, huge, f"eni-1 REJECT {BEGIN:.0f} 9999999999 40 2 OK", record(BEGIN)):
+        logs.put("/group", "s", message, BEGIN, BEGIN + 90)
+    clock.now += 120
+    report = ingest.run(logs, make_index(clock.now))
+    assert counted(report) == 1
+    assert lines(report) == {"counted": 1, "malformed": 3}
+
+
+def test_an_answer_without_events_is_no_empty_answer(tmp_path: Path) -> None:
+    """A malformed FilterLogEvents answer is a problem, not a finished read of nothing."""
+
+    class Nonsense:
+        def filter_log_events(self, **_: object) -> dict[str, object]:
+            return {}
+
+    report = make_ingest(Store(tmp_path), Clock()).run(Nonsense(), make_index(BEGIN))
+    assert report.counters == {}
+    assert "malformed answer" in report.problems()["/group"]

@@ -15,9 +15,14 @@ KIND = "cloudwatch"
 
 
 class Event(NamedTuple):
-    """A delivered line; `ingested` is when CloudWatch Logs received it, in seconds."""
+    """A delivered line; `ingested` is when CloudWatch Logs received it, in seconds.
+
+    `seen` is its identity: stream and event id. `content` is the same for another event of the
+    stream that has the same text.
+    """
 
     seen: Seen
+    content: Seen
     ingested: float
     stream: str
     message: str
@@ -34,7 +39,7 @@ def pages(logs: Any, group: str, first: float, last: float) -> Iterator[list[Eve
         answer = logs.filter_log_events(
             logGroupName=group, startTime=int(first * 1000), endTime=int(last * 1000), **token
         )
-        yield [_event(row) for row in answer.get("events", ())]
+        yield [_event(row) for row in answer["events"]]
         if not answer.get("nextToken"):
             return
         token = {"nextToken": answer["nextToken"]}
@@ -42,9 +47,15 @@ def pages(logs: Any, group: str, first: float, last: float) -> Iterator[list[Eve
 
 def _event(row: dict[str, Any]) -> Event:
     stream = row.get("logStreamName", "")
-    identity = blake2b(f"{stream}\0{row['eventId']}".encode(), digest_size=16).digest()
+    start = int(row["timestamp"])
+
+    def seen(kind: str, text: str) -> Seen:
+        key = f"{kind}\0{stream}\0{text}".encode("utf-8", "surrogatepass")
+        return Seen(start, blake2b(key, digest_size=16).digest())
+
     return Event(
-        Seen(int(row["timestamp"]), identity),
+        seen("event", row["eventId"]),
+        seen("content", row["message"]),
         row.get("ingestionTime", row["timestamp"]) / 1000,
         stream,
         row["message"],
