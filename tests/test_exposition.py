@@ -35,6 +35,7 @@ def test_the_golden_exposition() -> None:
     text = render(samples(fixed_world())).text.plain.decode()
     if not GOLDEN.exists():
         GOLDEN.write_text(text)
+        pytest.fail("written anew: read the difference, then commit it")
     assert text == GOLDEN.read_text()
 
 

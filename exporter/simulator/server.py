@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -57,7 +58,9 @@ class Simulator:
     def start(self, clock: bool = True) -> None:
         """Begin to answer, and with `clock` to make traffic."""
         self.dns_port = self._dns.start()
-        threading.Thread(target=self._server.serve_forever, name="aws", daemon=True).start()
+        # How often it looks whether it has to stop.
+        serve = partial(self._server.serve_forever, poll_interval=0.02)
+        threading.Thread(target=serve, name="aws", daemon=True).start()
         self.clock.running = clock
         self.clock.start()
 
