@@ -350,47 +350,60 @@ class Store:
         return future.result()
 
     def _open(self) -> sqlite3.Connection:
+        db: sqlite3.Connection | None = None
         try:
             db = sqlite3.connect(self._path, timeout=0, check_same_thread=False)
-            # The lock is held as long as the process lives, and goes with it however it ends.
-            db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("BEGIN IMMEDIATE")
-            version: int = db.execute("PRAGMA user_version").fetchone()[0]
-            tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            application = db.execute("PRAGMA application_id").fetchone()[0]
-            if tables and application != _APPLICATION_ID:
-                raise StoreError(
-                    f"{self._path} is another program's database. "
-                    "Name another directory with --storage.path."
-                )
-            if version > VERSION:
-                raise StoreError(
-                    f"The store {self._path} was written by a newer exporter (schema {version}, "
-                    f"this one knows {VERSION}). Run that version again, or name another "
-                    "directory with --storage.path; its counters start from 0."
-                )
-            if not tables:
-                for statement in _SCHEMA.split(";\n"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                db.execute(f"PRAGMA user_version = {VERSION}")
-            db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise StoreError(
-                    f"The store {self._path} is in use by another exporter. Stop that one, or "
-                    "give this one a directory of its own with --storage.path."
-                ) from None
+            self._prepare(db)
+        except (sqlite3.Error, StoreError) as error:
+            if db is not None:
+                db.close()
+            raise self._refusal(error) from None
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Take the lock, and make the schema in an empty file; raises StoreError on another's."""
+        # The lock is held as long as the process lives, and goes with it however it ends.
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("BEGIN IMMEDIATE")
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        if tables and application != _APPLICATION_ID:
             raise StoreError(
+                f"{self._path} is another program's database. "
+                "Name another directory with --storage.path."
+            )
+        if version > VERSION:
+            raise StoreError(
+                f"The store {self._path} was written by a newer exporter (schema {version}, "
+                f"this one knows {VERSION}). Run that version again, or name another "
+                "directory with --storage.path; its counters start from 0."
+            )
+        if not tables:
+            for statement in _SCHEMA.split(";\n"):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+
+    def _refusal(self, error: sqlite3.Error | StoreError) -> StoreError:
+        """Return what to tell whoever started this of a store that cannot be opened."""
+        if isinstance(error, StoreError):
+            return error
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            return StoreError(
+                f"The store {self._path} is in use by another exporter. Stop that one, or "
+                "give this one a directory of its own with --storage.path."
+            )
+        if isinstance(error, sqlite3.OperationalError):
+            return StoreError(
                 f"The store {self._path} cannot be opened: {error}. User {os.getuid()} must be "
                 "able to read and write it and its directory; or name another directory with "
                 "--storage.path."
-            ) from None
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"The store {self._path} cannot be read: {error}. Restore it from a backup, or "
-                "move it away: the counters then start from 0."
-            ) from None
-        return db
+            )
+        return StoreError(
+            f"The store {self._path} cannot be read: {error}. Restore it from a backup, or "
+            "move it away: the counters then start from 0."
+        )

@@ -37,6 +37,7 @@ def test_what_cannot_be_read_again_is_forgotten(tmp_path: Path) -> None:
     store.commit(SCOPE, source, Batch(seen={Seen(5, b"a"), Seen(9, b"b")}))
     store.commit(SCOPE, source, Batch(forget_before=9))
     assert store.unseen(source, [Seen(5, b"a"), Seen(9, b"b")]) == {Seen(5, b"a")}
+    store.close()
 
 
 def test_gone_interfaces_are_remembered_for_a_while(tmp_path: Path) -> None:
@@ -45,6 +46,7 @@ def test_gone_interfaces_are_remembered_for_a_while(tmp_path: Path) -> None:
     assert store.remember(SCOPE, {"eni-1": "vpce-1"}, 100, 50) == {"eni-1": "vpce-1"}
     assert store.remember(SCOPE, {}, 150, 50) == {"eni-1": "vpce-1"}
     assert store.remember(SCOPE, {}, 151, 50) == {}
+    store.close()
 
 
 def test_in_use(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,14 @@ FLOW_LOG = FlowLog(
     "fl-1", "vpc-1", "ALL", "cloud-watch-logs", "/group", FORMAT, 60, "ACTIVE", "SUCCESS"
 )
 BEGIN = 1_700_000_000.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store of its own for each test."""
+    opened = Store(tmp_path)
+    yield opened
+    opened.close()
 
 
 class Clock:
@@ -65,10 +74,10 @@ def lines(report: Report, flow_log: str = "fl-1") -> dict[str, int]:
     }
 
 
-def test_covered_counters_begin_at_zero(tmp_path: Path) -> None:
+def test_covered_counters_begin_at_zero(store: Store) -> None:
     """What a flow log covers is 0 after the first whole read, and nothing before."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     assert ingest.committed().counters == {}
     report = ingest.run(logs, make_index(clock.now))
     assert counted(report) == 0
@@ -77,10 +86,10 @@ def test_covered_counters_begin_at_zero(tmp_path: Path) -> None:
     assert set(lines(report)) == set()
 
 
-def test_each_line_has_one_fate(tmp_path: Path) -> None:
+def test_each_line_has_one_fate(store: Store) -> None:
     """Counted, before the start, other, gaps, malformed: each line once, however often read."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     ingest.run(logs, make_index(clock.now))
     for message in (
         record(BEGIN),
@@ -108,10 +117,10 @@ def test_each_line_has_one_fate(tmp_path: Path) -> None:
     assert report.newest_records == {"fl-1": BEGIN + 60}
 
 
-def test_a_record_waits_for_an_index_that_is_younger(tmp_path: Path) -> None:
+def test_a_record_waits_for_an_index_that_is_younger(store: Store) -> None:
     """A record that ended after the interfaces were listed is left to a later pass."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     ingest.run(logs, make_index(BEGIN))
     logs.put("/group", "s", record(BEGIN + 10), BEGIN + 10, BEGIN + 71)
     clock.now = BEGIN + 100
@@ -119,10 +128,10 @@ def test_a_record_waits_for_an_index_that_is_younger(tmp_path: Path) -> None:
     assert counted(ingest.run(logs, make_index(BEGIN + 70))) == 1
 
 
-def test_late_records_count_within_the_look_back(tmp_path: Path) -> None:
+def test_late_records_count_within_the_look_back(store: Store) -> None:
     """A record counts when it came within the look-back after its end, and is `late` beyond."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     ingest.run(logs, make_index(BEGIN))
     for minute in range(1, 46):
         clock.now = BEGIN + 60 * minute
@@ -135,10 +144,10 @@ def test_late_records_count_within_the_look_back(tmp_path: Path) -> None:
     assert lines(report).get("late", 0) + lines(report)["counted"] == 2
 
 
-def test_events_of_one_millisecond_all_count(tmp_path: Path) -> None:
+def test_events_of_one_millisecond_all_count(store: Store) -> None:
     """Events that share stream, stamp and text are told apart by their ids."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     ingest.run(logs, make_index(BEGIN))
     for _ in range(10):
         logs.put("/group", "s", record(BEGIN), BEGIN, BEGIN + 90)
@@ -146,10 +155,9 @@ def test_events_of_one_millisecond_all_count(tmp_path: Path) -> None:
     assert counted(ingest.run(logs, make_index(clock.now))) == 10
 
 
-def test_an_outage_is_caught_up(tmp_path: Path) -> None:
+def test_an_outage_is_caught_up(store: Store) -> None:
     """After hours without the exporter everything is counted, and the backlog tells meanwhile."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
-    store = Store(tmp_path)
     make_ingest(store, clock).run(logs, make_index(BEGIN))
     for minute in range(300):
         start = BEGIN + 60 * minute
@@ -175,11 +183,11 @@ def test_an_outage_is_caught_up(tmp_path: Path) -> None:
     assert counted(report) == 300
 
 
-def test_a_vanished_group_leaves_the_others(tmp_path: Path) -> None:
+def test_a_vanished_group_leaves_the_others(store: Store) -> None:
     """A group that is gone is reported; the other group's records are counted."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
     gone = replace(FLOW_LOG, id="fl-0", destination="/gone")
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     ingest.run(logs, make_index(BEGIN, FLOW_LOG, gone))
     logs.put("/group", "s", record(BEGIN), BEGIN, BEGIN + 90)
     clock.now += 120
@@ -190,19 +198,19 @@ def test_a_vanished_group_leaves_the_others(tmp_path: Path) -> None:
     assert report.groups["/gone"].read_to is None
 
 
-def test_a_group_that_cannot_be_read_has_no_counters(tmp_path: Path) -> None:
+def test_a_group_that_cannot_be_read_has_no_counters(store: Store) -> None:
     """Denied from the start, a counter is absent: nobody knows that it is 0."""
     clock = Clock()
-    report = make_ingest(Store(tmp_path), clock).run(LogGroups(), make_index(BEGIN))
+    report = make_ingest(store, clock).run(LogGroups(), make_index(BEGIN))
     assert report.counters == {}
 
 
-def test_formats_may_mix_in_one_group(tmp_path: Path) -> None:
+def test_formats_may_mix_in_one_group(store: Store) -> None:
     """Each line is read by the format that it fits; one that another flow log speaks for is not
     counted twice."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
     short = replace(FLOW_LOG, id="fl-2", format="${interface-id} ${action} ${start} ${end}")
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     ingest.run(logs, make_index(BEGIN, FLOW_LOG, short))
     logs.put("/group", "s", record(BEGIN), BEGIN, BEGIN + 90)
     logs.put("/group", "s", f"eni-1 REJECT {BEGIN:.0f} {BEGIN + 60:.0f}", BEGIN, BEGIN + 90)
@@ -213,10 +221,10 @@ def test_formats_may_mix_in_one_group(tmp_path: Path) -> None:
     assert lines(report, "fl-2") == {"duplicate": 1}
 
 
-def test_most_passes_read_only_the_tail(tmp_path: Path) -> None:
+def test_most_passes_read_only_the_tail(store: Store) -> None:
     """The look-back is re-read at widening steps: at every pass it would cost 30 times as much."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     for _ in range(60):
         ingest.run(logs, make_index(clock.now))
         clock.now += 60
@@ -265,9 +273,8 @@ def test_counters_equal_the_truth(seed: int, page: int) -> None:
     }
 
 
-def test_a_failed_commit_counts_nothing(tmp_path: Path) -> None:
+def test_a_failed_commit_counts_nothing(store: Store) -> None:
     """When the transaction fails nothing of it is there, and only a later commit is well again."""
-    store = Store(tmp_path)
     source = store.source(SCOPE, "cloudwatch", "/group")
     batch = Batch(seen={Seen(1, b"x")})
     batch.count("vpce-1", RECORDS, "REJECT")
@@ -285,11 +292,11 @@ SUBNET_LOG = replace(FLOW_LOG, id="fl-2", resource_id="subnet-1")
 ENI = Interface("eni-1", "vpc-1", "subnet-1", "eu-west-1a", "euw1-az1", ())
 
 
-def test_overlapping_flow_logs_of_one_format_in_one_group_count_once(tmp_path: Path) -> None:
+def test_overlapping_flow_logs_of_one_format_in_one_group_count_once(store: Store) -> None:
     """Copies of a record that only their event ids tell apart are one record."""
     clock, logs = Clock(), LogGroups(groups={"/group": []}, page=1)
     both = replace(make_index(BEGIN, VPC_LOG, SUBNET_LOG), interfaces={"eni-1": ENI})
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     ingest.run(logs, both)
     for i in range(5):
         for _ in range(2):
@@ -301,11 +308,11 @@ def test_overlapping_flow_logs_of_one_format_in_one_group_count_once(tmp_path: P
     assert lines(report) == {"counted": 5, "duplicate": 5}
 
 
-def test_a_change_of_flow_log_is_one_cut(tmp_path: Path) -> None:
+def test_a_change_of_flow_log_is_one_cut(store: Store) -> None:
     """Records from before the cut count from the old flow log, whenever they are delivered."""
     clock, logs = Clock(), LogGroups(groups={"/group": [], "/new": []})
     new = replace(FLOW_LOG, id="fl-2", destination="/new")
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     ingest.run(logs, make_index(BEGIN))
     cut = BEGIN + 20 * 60
     for minute in range(60):
@@ -325,10 +332,10 @@ def test_a_change_of_flow_log_is_one_cut(tmp_path: Path) -> None:
     assert counted(report) == 60
 
 
-def test_an_interface_that_left_its_endpoint_keeps_its_last_records(tmp_path: Path) -> None:
+def test_an_interface_that_left_its_endpoint_keeps_its_last_records(store: Store) -> None:
     """Records of an interface that is gone still count for the endpoint that had it."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     ingest.run(logs, make_index(BEGIN))
     clock.now += 300
     logs.put("/group", "s", record(BEGIN), BEGIN, clock.now - 10)
@@ -336,10 +343,10 @@ def test_an_interface_that_left_its_endpoint_keeps_its_last_records(tmp_path: Pa
     assert counted(report) == 1
 
 
-def test_lines_that_poison(tmp_path: Path) -> None:
+def test_lines_that_poison(store: Store) -> None:
     """Numbers no window can have, and ends in the far future, are malformed; the rest goes on."""
     clock, logs = Clock(), LogGroups(groups={"/group": []}, page=100)
-    ingest = make_ingest(Store(tmp_path), clock)
+    ingest = make_ingest(store, clock)
     ingest.run(logs, make_index(BEGIN))
     huge = record(BEGIN).replace(" 40 ", f" {2**63 - 1} ")
     for message in (huge, huge, f"eni-1 REJECT {BEGIN:.0f} 9999999999 40 2 OK", record(BEGIN)):
@@ -350,13 +357,13 @@ def test_lines_that_poison(tmp_path: Path) -> None:
     assert lines(report) == {"counted": 1, "malformed": 3}
 
 
-def test_an_answer_without_events_is_no_empty_answer(tmp_path: Path) -> None:
+def test_an_answer_without_events_is_no_empty_answer(store: Store) -> None:
     """A malformed FilterLogEvents answer is a problem, not a finished read of nothing."""
 
     class Nonsense:
         def filter_log_events(self, **_: object) -> dict[str, object]:
             return {}
 
-    report = make_ingest(Store(tmp_path), Clock()).run(Nonsense(), make_index(BEGIN))
+    report = make_ingest(store, Clock()).run(Nonsense(), make_index(BEGIN))
     assert report.counters == {}
     assert "malformed answer" in report.problems()["/group"]
