@@ -163,7 +163,7 @@ class FlowLogsCollector(_Model):
     """How often flow logs are read, and how long after its end a record may still arrive."""
 
     interval: Interval = 60.0
-    lookback: Annotated[Duration, _between("1m", "24h")] = 1800.0
+    lookback: Annotated[Duration, _between("1s", "24h")] = 1800.0
 
 
 class Collectors(_Model):
