@@ -204,7 +204,17 @@ def _serve(
     if taken or not re.fullmatch(r"(/[\w.~-]+)+", telemetry_path, re.ASCII):
         _fail(f"--web.telemetry-path: {telemetry_path!r} must be a path of its own, like /metrics")
     try:
-        asyncio.run(runtime.run(config, address, telemetry_path, storage, _stop_on_signals, guide))
+        asyncio.run(
+            runtime.run(
+                config,
+                address,
+                telemetry_path,
+                storage,
+                _stop_on_signals,
+                guide,
+                metadata=os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true",
+            )
+        )
     except (NoAccess, StoreError, ListenError, runtime.CannotStart) as error:
         _fail(str(error))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -90,11 +90,36 @@ def _like(pattern: str, example: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _regions(value: object) -> object:
+    if value == "all":
+        return ALL_REGIONS
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _alone(value: tuple[str, ...]) -> tuple[str, ...]:
+    if "all" in value and len(value) > 1:
+        raise ValueError("write all by itself, or name the Regions")
+    return value
+
+
+def _text(value: object) -> object:
+    if isinstance(value, int):
+        raise ValueError(f"quote it: '{value}'; an account id may begin with 0")
+    return value
+
+
 REGION = r"[a-z]{2}(-[a-z]+)+-\d+"
+# What `regions: all` stands for, until the account has been asked which are enabled.
+ALL_REGIONS = ("all",)
 
 Duration = Annotated[float, BeforeValidator(duration)]
 Interval = Annotated[Duration, _between("100ms", "24h")]
-Region = Annotated[str, _like(REGION, "eu-west-1")]
+Regions = Annotated[
+    tuple[Annotated[str, _like(f"{REGION}|all", "eu-west-1, or all")], ...],
+    BeforeValidator(_regions),
+    AfterValidator(_alone),
+]
+AccountId = Annotated[str, BeforeValidator(_text), _like(r"\d{12}", "'111122223333'")]
 RoleArn = Annotated[
     str,
     _like(
@@ -102,6 +127,7 @@ RoleArn = Annotated[
         "arn:aws:iam::111122223333:role/privatelink-exporter",
     ),
 ]
+ExternalId = Annotated[str, StringConstraints(min_length=2, max_length=1224)]
 VpcId = Annotated[str, _like(r"vpc-[0-9a-f]+", "vpc-0a1b2c3d4e5f60718")]
 
 
@@ -109,14 +135,23 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def partition_of(region: str) -> str:
+    """Return the partition that a Region is in.
+
+    https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
+    """
+    for prefix, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
+        if region.startswith(prefix):
+            return partition
+    return "aws"
+
+
 class Account(_Model):
     """One account: a role to assume, or without one the process's own credentials."""
 
     role_arn: RoleArn | None = None
-    external_id: Annotated[str, StringConstraints(min_length=2, max_length=1224)] | None = Field(
-        default=None, repr=False
-    )
-    regions: tuple[Region, ...] = ()
+    external_id: ExternalId | None = Field(default=None, repr=False)
+    regions: Regions = ()
 
     @property
     def id(self) -> str | None:
@@ -127,9 +162,70 @@ class Account(_Model):
     def _complete(self) -> Account:
         if self.external_id and not self.role_arn:
             raise ValueError("external_id goes with role_arn")
-        if self.role_arn and not self.regions:
-            raise ValueError("regions: name at least one Region for this role")
+        if self.role_arn is None:
+            return self
+        if not self.regions:
+            raise ValueError("regions: name at least one Region for this role, or write all")
+        partition = self.role_arn.split(":")[1]
+        for region in self.regions:
+            if self.regions != ALL_REGIONS and partition_of(region) != partition:
+                raise ValueError(f"regions: {region} is not in the role's partition, {partition}")
         return self
+
+
+class Organization(_Model):
+    """Every active account of the organisation, by a role of the same name in each.
+
+    The account that the process itself is in needs no role. `exclude` has accounts to leave out:
+    StackSets do not make a role in the management account.
+    """
+
+    role_name: Annotated[str, _like(r"[\w+=,.@/-]+", "privatelink-exporter")]
+    external_id: ExternalId | None = Field(default=None, repr=False)
+    regions: Regions
+    exclude: tuple[AccountId, ...] = ()
+
+    @model_validator(mode="after")
+    def _some_region(self) -> Organization:
+        if not self.regions:
+            raise ValueError("regions: name at least one Region, or write all")
+        return self
+
+
+class Discovery(_Model):
+    """Which endpoints and services are watched: those with one of each tag's values; any type."""
+
+    tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    types: tuple[
+        Literal["Interface", "Gateway", "GatewayLoadBalancer", "Resource", "ServiceNetwork"], ...
+    ] = ()
+
+    def wants(self, kind: str, tags: Mapping[str, str]) -> bool:
+        """Whether something of that type, with those tags, is to be watched."""
+        return (not self.types or kind in self.types) and all(
+            key in tags and (not values or tags[key] in values) for key, values in self.tags.items()
+        )
+
+
+class Metrics(_Model):
+    """What the metrics say beside what they always say: tags that become labels of `_info`."""
+
+    tag_labels: tuple[Annotated[str, StringConstraints(min_length=1, max_length=128)], ...] = ()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Metrics:
+        labels: dict[str, str] = {}
+        for key in self.tag_labels:
+            label = tag_label(key)
+            if label in labels:
+                raise ValueError(f"tag_labels: {labels[label]} and {key} are both {label}")
+            labels[label] = key
+        return self
+
+
+def tag_label(key: str) -> str:
+    """Return the label that a tag's key becomes: `Cost Center` is `tag_Cost_Center`."""
+    return "tag_" + re.sub(r"[^a-zA-Z0-9_]", "_", key)
 
 
 class Resolver(_Model):
@@ -184,11 +280,16 @@ class Config(_Model):
     """The whole file."""
 
     accounts: tuple[Account, ...] = ()
+    organization: Organization | None = None
+    discovery: Discovery = Discovery()
     collectors: Collectors = Collectors()
+    metrics: Metrics = Metrics()
     storage: Storage = Storage()
 
     @model_validator(mode="after")
     def _once(self) -> Config:
+        if self.accounts and self.organization:
+            raise ValueError("organization: goes instead of accounts, not beside them")
         seen: dict[tuple[str | None, str], int] = {}
         for i, account in enumerate(self.accounts):
             for region in account.regions or ("the default Region",):

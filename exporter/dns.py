@@ -17,6 +17,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
+from exporter.aws.imds import Host
 from exporter.config import Resolver, split_address
 from exporter.model import (
     Address,
@@ -33,6 +34,7 @@ from exporter.model import (
 # A wildcard cannot be asked for: this stands in place of the star.
 WILDCARD_LABEL = "privatelink-exporter-probe"
 SYSTEM = "system"
+AMAZON, AMAZON_V6 = "169.254.169.253", "fd00:ec2::253"
 QUERY_TIMEOUT = 2.0
 ATTEMPTS = 2
 # The VPC's resolver takes 1,024 packets/s per interface, shared with IMDS and NTP: stay at half.
@@ -63,37 +65,66 @@ _RCODE_PROBLEMS = {"NXDOMAIN": "nxdomain", "REFUSED": "refused", "TIMEOUT": "tim
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A resolver to ask: its label in metrics, its addresses, the VPCs it answers for.
+    """A resolver to ask: its label in metrics, its addresses.
 
-    `vpcs` is None for all. `private` is whether its answers for private names say anything.
+    `vpcs` are those whose endpoints it is asked about, `private` those whose clients it answers, so
+    that its answers for private names say something; None for all. `others` have resolvers of
+    their own.
     """
 
     label: str
     addresses: tuple[tuple[str, int], ...]
-    vpcs: tuple[str, ...] | None
-    private: bool
+    vpcs: frozenset[str] | None = None
+    private: frozenset[str] | None = None
+    others: frozenset[str] = frozenset()
 
     def answers_for(self, endpoint: Endpoint, name: DnsName) -> bool:
         """Whether its answer for the name says what clients in the endpoint's VPC see."""
-        if name.kind != "private":
-            return True  # public records: every resolver gives the same
-        return self.private and (self.vpcs is None or endpoint.vpc_id in self.vpcs)
+        vpc_id = endpoint.vpc_id
+        if vpc_id in self.others or (self.vpcs is not None and vpc_id not in self.vpcs):
+            return False
+        # The other names are public records: every resolver gives the same.
+        return name.kind != "private" or self.private is None or vpc_id in self.private
 
 
-def servers(configured: tuple[Resolver, ...]) -> tuple[Server, ...]:
-    """Return the configured resolvers, or the system's.
+def servers(configured: tuple[Resolver, ...], host: Host | None) -> tuple[Server, ...]:
+    """Return the configured resolvers, and for the VPCs that have none the system's.
 
-    The system's is asked for public names only: whose VPC it answers for is not known, and a
-    private name judged from outside its VPC would prove nothing. Raises dns.exception.DNSException
-    or OSError when the system has none.
+    The system's answers for the VPC that this host is in, and Amazon's own resolver is asked beside
+    it: they differ where the system's is the cause. Of other VPCs the system's is asked for public
+    names alone: a private name judged from outside its VPC would prove nothing. Raises
+    dns.exception.DNSException or OSError when none is configured and the system has none.
     """
-    if configured:
-        return tuple(
-            Server(r.address, (split_address(r.address),), r.vpcs or None, True) for r in configured
-        )
-    system = dns.resolver.Resolver()
+    found = [
+        Server(r.address, (split_address(r.address),), vpcs, vpcs)
+        for r in configured
+        for vpcs in [frozenset(r.vpcs) or None]
+    ]
+    if any(server.vpcs is None for server in found):
+        return tuple(found)
+    covered = frozenset(vpc_id for resolver in configured for vpc_id in resolver.vpcs)
+    try:
+        system = dns.resolver.Resolver()
+    except (dns.exception.DNSException, OSError):
+        if found:
+            return tuple(found)
+        raise
     addresses = tuple((str(address), system.port) for address in system.nameservers)
-    return (Server(SYSTEM, addresses, None, False),)
+    own = frozenset({host.vpc_id} if host else ()) - covered
+    found.append(Server(SYSTEM, addresses, None, own, covered))
+    if own and host and not any(_is_amazons(address, host) for address, _ in addresses):
+        found.append(Server(AMAZON, ((AMAZON, 53),), own, own))
+    return tuple(found)
+
+
+def _is_amazons(address: str, host: Host) -> bool:
+    """Whether a name server is the VPC's own resolver.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/AmazonDNS-concepts.html : at the base of the
+    VPC's first block plus two, and at two link-local addresses.
+    """
+    bases = {str(block.network_address + 2) for block in host.cidrs}
+    return address in {AMAZON, AMAZON_V6, *bases}
 
 
 @dataclass(slots=True)

@@ -78,7 +78,9 @@ def render(samples: Iterable[Sample], process: Iterable[ClientMetric] = ()) -> E
     Raises ValueError on a series that appears twice: Prometheus would refuse the whole scrape.
     """
     series: dict[str, dict[tuple[str, ...], float]] = {metric.name: {} for metric in CATALOGUE}
+    shown = {metric.name: metric for metric in CATALOGUE}
     for sample in samples:
+        shown[sample.metric.name] = sample.metric  # it may have labels beside the catalogue's
         values = series[sample.metric.name]
         if sample.labels in values:
             raise ValueError(f"{sample.metric.name}{sample.labels} twice in one exposition")
@@ -86,7 +88,7 @@ def render(samples: Iterable[Sample], process: Iterable[ClientMetric] = ()) -> E
 
     text: list[str] = []
     openmetrics: list[str] = []
-    for metric in CATALOGUE:
+    for metric in shown.values():
         if series[metric.name]:
             lines = "".join(_lines(metric, series[metric.name]))
             _family(text, openmetrics, metric.name, metric.type, metric.help, lines)

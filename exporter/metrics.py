@@ -6,7 +6,7 @@ label that does not exist fails where it is written. No other module spells a me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 
@@ -33,9 +33,14 @@ class Metric:
             raise TypeError(f"{self.name} takes the labels {self.labels}, not {tuple(labels)}")
         return Sample(self, tuple(labels[name] for name in self.labels), value)
 
+    def extended(self, labels: tuple[str, ...]) -> Metric:
+        """Return the metric with further labels, as the configuration asks for."""
+        return replace(self, labels=(*self.labels, *labels)) if labels else self
+
 
 _SCOPE = ("account", "region")
 _ENDPOINT = (*_SCOPE, "endpoint_id")
+_SERVICE = (*_SCOPE, "service_id")
 _FLOW_LOG = (*_SCOPE, "flow_log_id")
 _NAMES = (*_ENDPOINT, "name_kind", "resolver")
 
@@ -43,7 +48,8 @@ ENDPOINT_INFO = Metric(
     "privatelink_endpoint_info",
     "gauge",
     (*_ENDPOINT, "name", "vpc_id", "service_name", "service_region", "type"),
-    "A VPC endpoint, its name, VPC, service and type; always 1.",
+    "A VPC endpoint, its name, VPC, service and type, and the tags that are configured as tag_*; "
+    "always 1.",
 )
 ENDPOINT_STATE = Metric(
     "privatelink_endpoint_state",
@@ -145,6 +151,49 @@ FLOW_LOG_LINES = Metric(
     "no_data, skip_data, malformed, duplicate (delivered twice), late (after the look-back).",
 )
 
+SERVICE_INFO = Metric(
+    "privatelink_service_info",
+    "gauge",
+    (*_SERVICE, "name", "service_name", "type"),
+    "An endpoint service of this account, its name and type, and the tags that are configured as "
+    "tag_*; always 1.",
+)
+SERVICE_STATE = Metric(
+    "privatelink_service_state",
+    "gauge",
+    (*_SERVICE, "state"),
+    "1 for the state that the service is in, 0 for the others; unknown when it could not be seen.",
+)
+SERVICE_CONNECTIONS = Metric(
+    "privatelink_service_connections",
+    "gauge",
+    (*_SERVICE, "state"),
+    "How many endpoints of consumers are connected to the service, by the connection's state; "
+    "absent while that cannot be seen.",
+)
+SERVICE_OLDEST_PENDING = Metric(
+    "privatelink_service_oldest_pending_connection_timestamp_seconds",
+    "gauge",
+    _SERVICE,
+    "When the connection that has waited longest for acceptance was requested; absent when none "
+    "waits.",
+)
+SERVICE_TARGETS = Metric(
+    "privatelink_service_targets",
+    "gauge",
+    (*_SERVICE, "availability_zone_id", "state"),
+    "How many targets behind the service's load balancers are in a state, by zone (unknown where "
+    "AWS does not say); healthy and unhealthy are there for every zone of the load balancers, "
+    "other states while a target is in them; absent while the health cannot be seen.",
+)
+SERVICE_PRIVATE_DNS_VERIFIED = Metric(
+    "privatelink_service_private_dns_verified",
+    "gauge",
+    _SERVICE,
+    "1 when the domain of the service's private name is verified, else 0; absent without such a "
+    "name.",
+)
+
 COLLECTOR_UP = Metric(
     "privatelink_collector_up",
     "gauge",
@@ -199,6 +248,12 @@ CATALOGUE: tuple[Metric, ...] = (
     FLOW_LOG_NEWEST_RECORD,
     FLOW_LOG_BACKLOG,
     FLOW_LOG_LINES,
+    SERVICE_INFO,
+    SERVICE_STATE,
+    SERVICE_CONNECTIONS,
+    SERVICE_OLDEST_PENDING,
+    SERVICE_TARGETS,
+    SERVICE_PRIVATE_DNS_VERIFIED,
     COLLECTOR_UP,
     COLLECTOR_DURATION,
     COLLECTOR_LAST_SUCCESS,

@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import dns.exception
 import structlog
 
 from exporter import __version__
+from exporter.aws import imds
+from exporter.aws.imds import Host
 from exporter.aws.session import Aws
-from exporter.config import Config
-from exporter.daemon import Daemon, keep
-from exporter.dns import servers
+from exporter.config import Account, Config
+from exporter.daemon import Daemon
 from exporter.publisher import Publisher, Snapshot
 from exporter.store import Store
 from exporter.web.app import create_app
@@ -23,7 +25,8 @@ from exporter.web.server import Server, is_loopback, listen
 
 log = structlog.get_logger()
 
-OWN_PATHS = ("/", "/api/v1/endpoints", "/api/v1/status", "/-/healthy", "/-/ready")
+# The metrics cannot be there; nor below /-/ and /api/.
+OWN_PATHS = ("/",)
 
 # Called with the base URL and the snapshot once everything has reported; used by `demo`.
 Guide = Callable[[str, Snapshot], None]
@@ -40,40 +43,47 @@ async def run(
     storage: Path,
     on_signals: Callable[[asyncio.Event], None],
     guide: Guide | None = None,
+    metadata: bool = True,
 ) -> None:
     """Serve until a signal sets the event that `on_signals` gets.
 
+    `metadata` is whether the instance metadata service may be asked which VPC this host is in.
     Raises NoAccess, StoreError, ListenError or CannotStart when it cannot begin.
     """
     stop = asyncio.Event()
     on_signals(stop)
-    aws = Aws(config.accounts)
+    aws = Aws()
     # Where there is no profile this asks the instance metadata service, which may be slow to
     # not be there.
     starting = ThreadPoolExecutor(1, thread_name_prefix="start")
-    required: asyncio.Future[object]
-    required = asyncio.get_running_loop().run_in_executor(starting, aws.require)
-    stopped: asyncio.Future[object] = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({required, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    required: asyncio.Future[Host | None]
+    required = asyncio.get_running_loop().run_in_executor(
+        starting, _look_around, aws, config, metadata
+    )
+    stopped = asyncio.ensure_future(stop.wait())
+    waiting: set[asyncio.Future[Any]] = {required, stopped}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if not required.done():
         return
-    required.result()
+    here = required.result()
     starting.shutdown(wait=False)
-    try:
-        resolvers = servers(config.collectors.dns.resolvers)
-    except (dns.exception.DNSException, OSError) as error:
-        raise CannotStart(
-            f"This host has no DNS resolver ({error}). List one in the configuration: "
-            "collectors.dns.resolvers: [{address: 169.254.169.253}]"
-        ) from None
     listener = listen(address)
     try:
         store = Store(storage)
     except BaseException:
         listener.close()
         raise
-    publisher = Publisher(time.time, keep(config), aws.requests, lambda: store.ok)
+    publisher = Publisher(time.time, aws.requests, lambda: store.ok)
+    try:
+        daemon = Daemon(config, aws, store, here, publisher)
+    except (dns.exception.DNSException, OSError) as error:
+        listener.close()
+        store.close()
+        raise CannotStart(
+            f"This host has no DNS resolver ({error}). List one in the configuration: "
+            "collectors.dns.resolvers: [{address: 169.254.169.253}]"
+        ) from None
     server = Server(create_app(lambda: publisher.snapshot, telemetry_path))
     host, port = listener.getsockname()[:2]
     log.info("listening", version=__version__, address=f"{host}:{port}", storage=str(storage))
@@ -84,7 +94,7 @@ async def run(
 
     async def watch() -> None:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        collecting = asyncio.create_task(Daemon(config, aws, store, resolvers, publisher).run(stop))
+        collecting = asyncio.create_task(daemon.run(stop))
         guiding = asyncio.create_task(_guide(publisher, guide, f"http://{host}:{port}"))
         try:
             await asyncio.wait({serving, collecting}, return_when=asyncio.FIRST_COMPLETED)
@@ -100,6 +110,27 @@ async def run(
     finally:
         store.close()
     log.info("stopped")
+
+
+def _look_around(aws: Aws, config: Config, metadata: bool) -> Host | None:
+    """Return where this host is, None where nothing tells; raises NoAccess."""
+    aws.require(
+        not config.organization
+        and any(not account.regions for account in config.accounts or (Account(),))
+    )
+    if not metadata:
+        return None
+    try:
+        here = imds.host(aws.metadata_endpoint)
+    except OSError as error:
+        log.info(
+            "this host's VPC is not known: private names are judged by configured resolvers alone",
+            reason=str(error),
+            remedy="on EC2, allow instance metadata; in a container, with hop limit 2",
+        )
+        return None
+    log.info("this host's VPC is known", vpc_id=here.vpc_id)
+    return here
 
 
 async def _guide(publisher: Publisher, guide: Guide | None, url: str) -> None:

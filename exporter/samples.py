@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from exporter import metrics as m
+from exporter.config import tag_label
 from exporter.flowlogs import attribute, ingest
 from exporter.metrics import Metric, Sample
-from exporter.model import ENDPOINT_STATES, Known, Lookup
+from exporter.model import (
+    ENDPOINT_STATES,
+    SERVICE_STATES,
+    EndpointService,
+    Inventory,
+    Known,
+    Lookup,
+    Zones,
+    target_groups_of,
+)
 from exporter.world import CollectorStatus, Estate, World
 
 _FLOW_COUNTERS = {
@@ -21,11 +32,13 @@ _FLOW_COUNTERS = {
 
 def samples(world: World) -> Iterator[Sample]:
     """Yield every sample of the world, each series once."""
+    tags = {tag_label(key): key for key in world.tag_labels}
     for estate in world.estates:
-        yield from _endpoints(estate)
+        yield from _endpoints(estate, tags)
         yield from _dns(estate)
         yield from _flows(estate)
         yield from _flow_logs(estate, world.as_of)
+        yield from _services(estate, tags)
     yield from _collectors(world.collectors)
     for key, count in sorted(world.requests.items()):
         yield m.AWS_REQUESTS(
@@ -40,11 +53,12 @@ def samples(world: World) -> Iterator[Sample]:
     yield m.BUILD_INFO(1, version=world.version, python_version=world.python_version)
 
 
-def _endpoints(estate: Estate) -> Iterator[Sample]:
+def _endpoints(estate: Estate, tags: Mapping[str, str]) -> Iterator[Sample]:
     account, region = estate.scope.account, estate.scope.region
     seen_now = isinstance(estate.inventory.endpoints, Known)
+    info = m.ENDPOINT_INFO.extended(tuple(tags))
     for endpoint in estate.endpoints():
-        yield m.ENDPOINT_INFO(
+        yield info(
             1,
             account=account,
             region=region,
@@ -54,6 +68,7 @@ def _endpoints(estate: Estate) -> Iterator[Sample]:
             service_name=endpoint.service_name,
             service_region=endpoint.service_region or region,
             type=endpoint.type,
+            **{label: endpoint.tags.get(key, "") for label, key in tags.items()},
         )
         current = endpoint.state if seen_now else "unknown"
         for state in ENDPOINT_STATES:
@@ -148,6 +163,65 @@ def _flow_logs(estate: Estate, now: float) -> Iterator[Sample]:
             if group.read_to is not None and flow_log_id in flow_logs:
                 behind = max(0.0, now - group.read_to)
                 yield m.FLOW_LOG_BACKLOG(behind, **scope, flow_log_id=flow_log_id)
+
+
+def _services(estate: Estate, tags: Mapping[str, str]) -> Iterator[Sample]:
+    seen_now = isinstance(estate.inventory.services, Known)
+    info = m.SERVICE_INFO.extended(tuple(tags))
+    zones = Zones(estate.inventory)
+    for service in estate.services():
+        of = {
+            "account": estate.scope.account,
+            "region": estate.scope.region,
+            "service_id": service.id,
+        }
+        yield info(
+            1,
+            **of,
+            name=service.name,
+            service_name=service.service_name,
+            type=",".join(service.types),
+            **{label: service.tags.get(key, "") for label, key in tags.items()},
+        )
+        current = service.state if seen_now else "unknown"
+        for state in SERVICE_STATES:
+            yield m.SERVICE_STATE(float(state == current), **of, state=state)
+        if isinstance(estate.inventory.connections, Known):
+            connections = [
+                c for c in estate.inventory.connections.value.values() if c.service_id == service.id
+            ]
+            counts = Counter(c.state for c in connections)
+            for state in ENDPOINT_STATES:
+                yield m.SERVICE_CONNECTIONS(counts[state], **of, state=state)
+            waiting = [
+                c.created for c in connections if c.state == "pending_acceptance" and c.created
+            ]
+            if waiting:
+                yield m.SERVICE_OLDEST_PENDING(min(waiting), **of)
+        for (zone_id, state), count in sorted(_targets(service, estate.inventory, zones).items()):
+            yield m.SERVICE_TARGETS(count, **of, availability_zone_id=zone_id, state=state)
+        if seen_now and service.private_dns:
+            yield m.SERVICE_PRIVATE_DNS_VERIFIED(float(service.private_dns.verified), **of)
+
+
+def _targets(
+    service: EndpointService, inventory: Inventory, zones: Zones
+) -> Mapping[tuple[str, str], int]:
+    """How many targets there are by zone and state; nothing unless all of them could be seen."""
+    load_balancers, groups = inventory.load_balancers, inventory.target_groups
+    if not isinstance(load_balancers, Known) or not isinstance(groups, Known):
+        return {}
+    found: Counter[tuple[str, str]] = Counter()
+    for arn in service.load_balancer_arns:
+        if arn in load_balancers.value:
+            for zone_id in zones.of_load_balancer(load_balancers.value[arn]):
+                found.update({(zone_id, "healthy"): 0, (zone_id, "unhealthy"): 0})
+    for group in target_groups_of(service, inventory):
+        health = inventory.target_health.get(group.id)
+        if not isinstance(health, Known):
+            return {}
+        found.update((zones.of_target(t, group), t.state) for t in health.value)
+    return found
 
 
 def _collectors(statuses: Iterable[CollectorStatus]) -> Iterator[Sample]:

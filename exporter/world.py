@@ -12,7 +12,7 @@ from exporter.aws.session import RequestKey
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Index
 from exporter.flowlogs.ingest import Report
-from exporter.model import Endpoint, FlowLog, Inventory, Lookup, Scope, last_known
+from exporter.model import Endpoint, EndpointService, FlowLog, Inventory, Lookup, Scope, last_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ class Estate:
         known = last_known(self.inventory.endpoints) or {}
         yield from (known[i] for i in sorted(known))
 
+    def services(self) -> Iterator[EndpointService]:
+        """Yield the account's own endpoint services of the last listing that succeeded, by id."""
+        known = last_known(self.inventory.services) or {}
+        yield from (known[i] for i in sorted(known))
+
     def flow_logs(self) -> Mapping[str, FlowLog]:
         """Return the flow logs, last known, that concern an endpoint."""
         return attribute.relevant(self.inventory)
@@ -68,3 +73,4 @@ class World:
     collectors: tuple[CollectorStatus, ...] = ()
     requests: Mapping[RequestKey, int] = field(default_factory=dict)
     store_ok: bool = True
+    tag_labels: tuple[str, ...] = ()

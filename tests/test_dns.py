@@ -7,14 +7,16 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.resolver
 import dns.rrset
 import pytest
 
+from exporter.aws.imds import Host
 from exporter.config import Resolver
 from exporter.dns import DEAD_AFTER, WILDCARD_LABEL, Pace, Prober, Server, record_types, servers
 from exporter.model import (
@@ -24,6 +26,7 @@ from exporter.model import (
     Inventory,
     Known,
     Lookup,
+    NameKind,
     Part,
     Scope,
     Unavailable,
@@ -106,11 +109,8 @@ def estate(*names: DnsName, addresses: str = "ipv4", vpc: str = "vpc-1") -> Inve
     )
     return Inventory(
         SCOPE,
-        Known({"vpce-1": endpoint}, 0),
-        interfaces,
-        Known({}, 0),
-        Known({}, 0),
-        Known({}, 0),
+        endpoints=Known({"vpce-1": endpoint}, 0),
+        interfaces=interfaces,
     )
 
 
@@ -118,7 +118,7 @@ def probe(
     inventory: Inventory,
     answer: Answer = zone,
     passes: int = 1,
-    vpcs: tuple[str, ...] | None = None,
+    vpcs: frozenset[str] | None = None,
 ) -> tuple[tuple[Lookup, ...], NameServer]:
     async def main() -> tuple[tuple[Lookup, ...], NameServer]:
         loop = asyncio.get_running_loop()
@@ -126,7 +126,7 @@ def probe(
             lambda: NameServer(answer), local_addr=("127.0.0.1", 0)
         )
         port = transport.get_extra_info("sockname")[1]
-        prober = Prober(Server("test", (("127.0.0.1", port),), vpcs, True), Pace(), time.time)
+        prober = Prober(Server("test", (("127.0.0.1", port),), vpcs, vpcs), Pace(), time.time)
         try:
             for _ in range(passes):
                 found = await prober.run(inventory)
@@ -237,7 +237,7 @@ def test_a_closed_port_is_a_timeout() -> None:
         s = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    server = Server("test", (("127.0.0.1", port),), None, True)
+    server = Server("test", (("127.0.0.1", port),))
     prober = Prober(server, Pace(), time.time)
     (lookup,) = asyncio.run(prober.run(estate(private("good.example.com"))))
     assert (lookup.rcode, lookup.problem) == ("TIMEOUT", "timeout")
@@ -271,14 +271,65 @@ def test_the_pace_is_kept() -> None:
     assert asyncio.run(main()) > 0.25
 
 
-def test_without_configured_resolvers_the_system_is_asked_for_public_names() -> None:
-    """The system's resolver is not held against private names: whose VPC it is in is not known."""
-    (system,) = servers(())
-    assert (system.label, system.private) == ("system", False)
-    (given,) = servers((Resolver(address="10.0.0.2"),))
-    assert (given.label, given.addresses, given.private, given.vpcs) == (
-        "10.0.0.2:53",
-        (("10.0.0.2", 53),),
-        True,
-        None,
-    )
+def asked(server: Server, vpc_id: str) -> set[str]:
+    """Return the kinds of names of an endpoint in the VPC that the server is asked for."""
+    endpoint = Endpoint("e", SCOPE, "Interface", "available", "s", vpc_id)
+    kinds: tuple[NameKind, ...] = ("regional", "private")
+    return {kind for kind in kinds if server.answers_for(endpoint, DnsName("x", kind))}
+
+
+HERE = Host("vpc-1", (ip_network("10.1.0.0/16"),))
+
+
+def system_is(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    class System:
+        nameservers, port = addresses, 53
+
+    monkeypatch.setattr("dns.resolver.Resolver", System)
+
+
+def test_the_system_s_resolver_of_an_unknown_vpc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this host's VPC is not known, the system's resolver is asked for public names alone."""
+    system_is(monkeypatch, "192.0.2.53")
+    (system,) = servers((), None)
+    assert (system.label, system.addresses) == ("system", (("192.0.2.53", 53),))
+    assert asked(system, "vpc-1") == {"regional"}
+
+
+def test_the_system_s_resolver_of_this_host_s_vpc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers for this VPC, and Amazon's own is asked beside it; of others nothing private."""
+    system_is(monkeypatch, "192.0.2.53")
+    system, amazon = servers((), HERE)
+    assert asked(system, "vpc-1") == asked(amazon, "vpc-1") == {"regional", "private"}
+    assert (asked(system, "vpc-2"), asked(amazon, "vpc-2")) == ({"regional"}, set())
+    assert amazon.addresses == (("169.254.169.253", 53),)
+
+
+@pytest.mark.parametrize("address", ["10.1.0.2", "169.254.169.253", "fd00:ec2::253"])
+def test_amazon_s_resolver_is_asked_once(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Where the system's resolver is Amazon's, by whichever of its addresses, that is enough."""
+    system_is(monkeypatch, address)
+    assert [server.label for server in servers((), HERE)] == ["system"]
+
+
+def test_configured_resolvers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for all VPCs is asked for everything; one for a VPC for that one, the system's beside."""
+    system_is(monkeypatch, "192.0.2.53")
+    (given,) = servers((Resolver(address="10.0.0.2"),), HERE)
+    assert (given.label, given.addresses) == ("10.0.0.2:53", (("10.0.0.2", 53),))
+    assert asked(given, "vpc-1") == {"regional", "private"}
+    own, system = servers((Resolver(address="10.0.0.2", vpcs=("vpc-0b",)),), None)
+    assert (asked(own, "vpc-0b"), asked(own, "vpc-1")) == ({"regional", "private"}, set())
+    assert (asked(system, "vpc-0b"), asked(system, "vpc-1")) == (set(), {"regional"})
+
+
+def test_a_system_without_resolvers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an error only where nothing is configured."""
+
+    def none() -> None:
+        raise dns.resolver.NoResolverConfiguration
+
+    monkeypatch.setattr("dns.resolver.Resolver", none)
+    assert len(servers((Resolver(address="10.0.0.2", vpcs=("vpc-0b",)),), None)) == 1
+    with pytest.raises(dns.resolver.NoResolverConfiguration):
+        servers((), None)

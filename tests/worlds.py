@@ -9,14 +9,21 @@ from exporter.aws.session import RequestKey
 from exporter.flowlogs import attribute, ingest
 from exporter.flowlogs.ingest import GroupReport, Report
 from exporter.model import (
+    Connection,
     DnsName,
     Endpoint,
+    EndpointService,
     FlowLog,
     Interface,
     Inventory,
     Known,
+    LoadBalancer,
+    LoadBalancerZone,
     Lookup,
+    PrivateDnsName,
     Scope,
+    Target,
+    TargetGroup,
     Unavailable,
     Vpc,
 )
@@ -56,6 +63,37 @@ FLOW_LOG = FlowLog(
     "SUCCESS",
 )
 
+SERVICE = EndpointService(
+    "vpce-svc-0a1",
+    SCOPE,
+    "com.amazonaws.vpce.eu-west-1.vpce-svc-0a1",
+    "available",
+    ("Interface",),
+    load_balancer_arns=("arn:lb",),
+    private_dns=PrivateDnsName("payments.example.com", "pendingVerification"),
+    tags={"Name": "payments", "team": "payments"},
+)
+CONNECTIONS = (
+    Connection("vpce-con-1", SERVICE.id, "vpce-0b1", "222233334444", "available", created=NOW),
+    Connection(
+        "vpce-con-2", SERVICE.id, "vpce-0b2", "222233334444", "pending_acceptance", created=NOW - 60
+    ),
+    Connection("vpce-con-3", "vpce-svc-other", "vpce-0b3", "222233334444", "available"),
+)
+LOAD_BALANCER = LoadBalancer(
+    "arn:lb",
+    "payments",
+    "network",
+    "active",
+    "vpc-0a1",
+    (LoadBalancerZone("eu-west-1a", "subnet-0a1"),),
+)
+TARGET_GROUP = TargetGroup("arn:tg", "payments", "TCP", 443, "vpc-0a1", "ip", ("arn:lb",))
+TARGETS = (
+    Target("10.1.0.10", 443, "", "healthy"),
+    Target("10.9.0.10", 443, "", "draining", "Target.DeregistrationInProgress"),
+)
+
 
 def lookup(name: str, problem: str | None, matches: bool | None) -> Lookup:
     return Lookup(
@@ -78,11 +116,16 @@ def inventory() -> Inventory:
     other = replace(INTERFACE, id="eni-0a2", subnet_id="subnet-0a2")
     return Inventory(
         SCOPE,
-        Known({"vpce-0a1": ENDPOINT, "vpce-0a2": PENDING}, NOW),
-        Known({"eni-0a1": INTERFACE, "eni-0a2": other}, NOW),
-        Known({"vpc-0a1": Vpc("vpc-0a1", "", (), Known(True, NOW), Known(True, NOW))}, NOW),
-        Unavailable("DescribeSubnets: UnauthorizedOperation: no", "denied"),
-        Known({"fl-0a1": FLOW_LOG}, NOW),
+        endpoints=Known({"vpce-0a1": ENDPOINT, "vpce-0a2": PENDING}, NOW),
+        interfaces=Known({"eni-0a1": INTERFACE, "eni-0a2": other}, NOW),
+        vpcs=Known({"vpc-0a1": Vpc("vpc-0a1", "", ())}, NOW),
+        subnets=Unavailable("DescribeSubnets: UnauthorizedOperation: no", "denied"),
+        flow_logs=Known({"fl-0a1": FLOW_LOG}, NOW),
+        services=Known({"vpce-svc-0a1": SERVICE}, NOW),
+        connections=Known({c.id: c for c in CONNECTIONS}, NOW),
+        load_balancers=Known({LOAD_BALANCER.id: LOAD_BALANCER}, NOW),
+        target_groups=Known({TARGET_GROUP.id: TARGET_GROUP}, NOW),
+        target_health={TARGET_GROUP.id: Known(TARGETS, NOW)},
     )
 
 
@@ -119,4 +162,4 @@ def fixed_world() -> World:
         RequestKey("111122223333", "eu-west-1", "ec2", "DescribeSubnets", "denied"): 1,
         RequestKey("111122223333", "eu-west-1", "ec2", "DescribeVpcEndpoints", "ok"): 1,
     }
-    return World(NOW, "0.0.0", "3.11.0", (estate,), statuses, requests, store_ok=True)
+    return World(NOW, "0.0.0", "3.11.0", (estate,), statuses, requests, True, ("team",))

@@ -1,224 +1,260 @@
-"""What one account and Region holds: paged describes, two calls per VPC, nothing per endpoint."""
+"""What one account and Region holds, from both ends of PrivateLink.
+
+Calls of a pass: a page each of endpoints, own services, their connections, interfaces and flow
+logs, and one for each target group. Configuration is asked for when it is old, or when an endpoint
+or service is new or changed: a page each of the other listings; two calls for each VPC and load
+balancer, one for each target group, prefix list in use and own service. Where an account and
+Region has neither endpoints nor services that is three calls in all. Nothing is asked per endpoint.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-from exporter.aws.session import attempt
+from exporter.aws import endpoints as consumer
+from exporter.aws import network
+from exporter.aws import services as provider
+from exporter.aws.listing import Pass, values
+from exporter.config import Discovery
 from exporter.model import (
-    Endpoint,
-    FlowLog,
-    Interface,
     Inventory,
-    Known,
-    Part,
+    Listener,
+    Network,
+    Principal,
     Scope,
-    Subnet,
-    Unavailable,
-    Vpc,
-    addresses_of,
-    classify_name,
-    endpoint_state,
+    Target,
+    VpcAttributes,
     last_known,
 )
 
-T = TypeVar("T")
-Row = Mapping[str, Any]
+BUDGET = 60.0
+EC2, ELB = "ec2", "elbv2"
+# Endpoints of these types have what they reach in their service; of others it is an association.
+_WITH_SERVICE = frozenset({"Interface", "Gateway", "GatewayLoadBalancer"})
 
 
-def collect(ec2: Any, scope: Scope, clock: Callable[[], float], budget: float = 60.0) -> Inventory:
-    """Return the inventory of the scope that the EC2 client lists.
+def collect(
+    client: Callable[[str], Any],
+    scope: Scope,
+    clock: Callable[[], float],
+    previous: Inventory | None = None,
+    discovery: Discovery | None = None,
+    configuration_age: float = 0.0,
+    budget: float = BUDGET,
+) -> Inventory:
+    """Return the inventory of the scope; `client` gives the client of a service.
 
-    A call that fails makes its own part Unavailable and no other. Interfaces and VPCs are those
-    that endpoints are in: which these are is unknown while the endpoints are. After `budget`
-    seconds no VPC is asked for its attributes any more: what was listed by then must not wait for
-    calls that hang.
+    A call that fails makes its own part Unavailable, with what `previous` had last seen of it, and
+    no other. Configuration that `previous` saw less than `configuration_age` seconds ago is not
+    asked for again. After `budget` seconds no details are.
     """
+    ask = Pass(client, clock, previous, configuration_age, budget)
+    wanted = discovery or Discovery()
+    endpoints = ask.listing(
+        "endpoints",
+        (EC2, "describe_vpc_endpoints", "VpcEndpoints"),
+        lambda row: consumer.endpoint(row, scope),
+        lambda e: wanted.wants(e.type, e.tags),
+    )
+    services = ask.listing(
+        "services",
+        (EC2, "describe_vpc_endpoint_service_configurations", "ServiceConfigurations"),
+        lambda row: provider.service(row, scope),
+        lambda s: any(wanted.wants(t, s.tags) for t in s.types or ("",)),
+    )
+    ask.relist = previous is not None and (
+        last_known(endpoints) != last_known(previous.endpoints)
+        or last_known(services) != last_known(previous.services)
+    )
+    own = {service.id for service in values(services)}
+    connections = ask.only_if(
+        bool(own),
+        (services,),
+        lambda: ask.listing(
+            "connections",
+            (EC2, "describe_vpc_endpoint_connections", "VpcEndpointConnections"),
+            provider.connection,
+            lambda c: c.service_id in own,
+        ),
+    )
+    arns = {arn for service in values(services) for arn in service.load_balancer_arns}
+    load_balancers = ask.only_if(
+        bool(arns),
+        (services,),
+        lambda: ask.listing(
+            "load_balancers",
+            (ELB, "describe_load_balancers", "LoadBalancers"),
+            provider.load_balancer,
+            lambda lb: lb.id in arns,
+        ),
+    )
+    target_groups = ask.only_if(
+        bool(arns),
+        (services,),
+        lambda: ask.listing(
+            "target_groups",
+            (ELB, "describe_target_groups", "TargetGroups"),
+            provider.target_group,
+            lambda group: not arns.isdisjoint(group.load_balancer_arns),
+        ),
+    )
+    groups = [group.id for group in values(target_groups)]
+    vpc_ids = {
+        item.vpc_id
+        for listed in (endpoints, load_balancers, target_groups)
+        for item in values(listed)
+        if item.vpc_id
+    }
+    guards = {
+        group_id
+        for listed in (endpoints, load_balancers)
+        for item in values(listed)
+        for group_id in item.security_group_ids
+    }
 
-    def part(
-        operation: str, key: str, translate: Callable[[Row], T], **more: Any
-    ) -> Part[Mapping[str, T]]:
-        def fetch() -> Known[Mapping[str, T]]:
-            as_of = clock()  # before the first page: nothing later than this is claimed
-            pages = ec2.get_paginator(operation).paginate(
-                PaginationConfig={"PageSize": 1000}, **more
-            )
-            rows = [row for page in pages for row in page[key]]
-            return Known({item.id: item for item in map(translate, rows)}, as_of)  # type: ignore[attr-defined]
+    def around(
+        name: str, operation: str, key: str, translate: Callable[[Any], Any], **parameters: Any
+    ) -> Any:
+        """List what is in the VPCs that matter here."""
 
-        result: Part[Mapping[str, T]] = attempt(fetch)
-        return result
+        def within(item: Any) -> bool:
+            # A group may belong to another VPC than what it guards.
+            return getattr(item, "vpc_id", item.id) in vpc_ids or item.id in guards
 
-    out_of_time = clock() + budget
-    endpoints = part("describe_vpc_endpoints", "VpcEndpoints", lambda row: endpoint(row, scope))
-    of_endpoints = (last_known(endpoints) or {}).values()
-    interfaces = _within(
-        endpoints,
-        part(
+        return ask.only_if(
+            bool(vpc_ids),
+            (endpoints, services, load_balancers, target_groups),
+            lambda: ask.listing(name, (EC2, operation, key), translate, within, **parameters),
+        )
+
+    security_groups = around(
+        "security_groups", "describe_security_groups", "SecurityGroups", network.security_group
+    )
+    in_vpcs = last_known(security_groups)
+    rules = ask.only_if(
+        bool(vpc_ids),
+        (security_groups,),
+        lambda: ask.listing(
+            "security_group_rules",
+            (EC2, "describe_security_group_rules", "SecurityGroupRules"),
+            network.security_group_rule,
+            lambda rule: in_vpcs is None or rule.group_id in in_vpcs,
+        ),
+    )
+    tables = around("route_tables", "describe_route_tables", "RouteTables", network.route_table)
+    vpcs = around("vpcs", "describe_vpcs", "Vpcs", network.vpc)
+    used = {rule.prefix_list_id for rule in values(rules)} | {
+        route.destination
+        for table in values(tables)
+        for route in table.routes
+        if isinstance(route.destination, str)
+    }
+    prefix_list_ids = {i for i in used if i}
+    names = {endpoint.service_name for endpoint in values(endpoints)}
+
+    def vpc_attributes(vpc_id: str) -> VpcAttributes:
+        def attribute(name: str) -> bool:  # the API takes one a call
+            answer = ask.ask(EC2, "describe_vpc_attribute", VpcId=vpc_id, Attribute=name)
+            return bool(answer[name[:1].upper() + name[1:]]["Value"])
+
+        return VpcAttributes(attribute("enableDnsSupport"), attribute("enableDnsHostnames"))
+
+    def entries(prefix_list_id: str) -> tuple[Network, ...]:
+        call = (EC2, "get_managed_prefix_list_entries", "Entries")
+        rows = ask.rows(call, PrefixListId=prefix_list_id)
+        return tuple(network.network(row["Cidr"]) for row in rows)
+
+    def permissions(service_id: str) -> tuple[Principal, ...]:
+        call = (EC2, "describe_vpc_endpoint_service_permissions", "AllowedPrincipals")
+        return tuple(provider.principal(row) for row in ask.rows(call, ServiceId=service_id))
+
+    def listeners(arn: str) -> tuple[Listener, ...]:
+        rows = ask.rows((ELB, "describe_listeners", "Listeners"), LoadBalancerArn=arn)
+        return tuple(provider.listener(row) for row in rows)
+
+    def health(arn: str) -> tuple[Target, ...]:
+        answer = ask.ask(ELB, "describe_target_health", TargetGroupArn=arn)
+        return tuple(provider.target(row) for row in answer["TargetHealthDescriptions"])
+
+    def load_balancer_attributes(arn: str) -> dict[str, str]:
+        answer = ask.ask(ELB, "describe_load_balancer_attributes", LoadBalancerArn=arn)
+        return {row["Key"]: row["Value"] for row in answer["Attributes"]}
+
+    def target_group_attributes(arn: str) -> dict[str, str]:
+        answer = ask.ask(ELB, "describe_target_group_attributes", TargetGroupArn=arn)
+        return {row["Key"]: row["Value"] for row in answer["Attributes"]}
+
+    behind = [lb.id for lb in values(load_balancers)]
+    return Inventory(
+        scope=scope,
+        endpoints=endpoints,
+        services=services,
+        connections=connections,
+        load_balancers=load_balancers,
+        target_groups=target_groups,
+        # What changes by itself goes before what may take long.
+        target_health=ask.details("target_health", groups, health),
+        interfaces=around(
+            "interfaces",
             "describe_network_interfaces",
             "NetworkInterfaces",
-            interface,
+            network.interface,
             # Accounts can hide the interfaces of managed resources, endpoints among them.
             IncludeManagedResources=True,
         ),
-        {i for e in of_endpoints for i in e.interface_ids},
-    )
-    vpc_ids = {e.vpc_id for e in of_endpoints}
-    vpcs = _within(endpoints, part("describe_vpcs", "Vpcs", vpc), vpc_ids)
-    if isinstance(vpcs, Known):
-        named = {v.id: _with_attributes(ec2, v, clock, out_of_time) for v in vpcs.value.values()}
-        vpcs = Known(named, vpcs.as_of)
-    return Inventory(
-        scope,
-        endpoints,
-        interfaces,
-        vpcs,
-        part("describe_subnets", "Subnets", subnet),
-        part("describe_flow_logs", "FlowLogs", flow_log),
-    )
-
-
-def _within(
-    endpoints: Part[Any], listed: Part[Mapping[str, T]], ids: Iterable[str]
-) -> Part[Mapping[str, T]]:
-    """Keep what the endpoints are in; with the endpoints unknown that is unknown too."""
-    if isinstance(listed, Unavailable):
-        return listed
-    if isinstance(endpoints, Unavailable):
-        return Unavailable(f"the endpoints are unknown: {endpoints.reason}", endpoints.outcome)
-    return Known({i: listed.value[i] for i in sorted(ids) if i in listed.value}, listed.as_of)
-
-
-def _with_attributes(ec2: Any, vpc: Vpc, clock: Callable[[], float], out_of_time: float) -> Vpc:
-    def attribute(name: str) -> Part[bool]:
-        if clock() > out_of_time:
-            return Unavailable(f"DescribeVpcAttribute {name}: no time left in this pass")
-
-        def fetch() -> Known[bool]:
-            as_of = clock()
-            answer = ec2.describe_vpc_attribute(VpcId=vpc.id, Attribute=name)
-            return Known(bool(answer[name[:1].upper() + name[1:]]["Value"]), as_of)
-
-        result: Part[bool] = attempt(fetch)
-        return result
-
-    # The API takes one attribute a call.
-    return Vpc(
-        vpc.id,
-        vpc.owner,
-        vpc.cidrs,
-        attribute("enableDnsSupport"),
-        attribute("enableDnsHostnames"),
-    )
-
-
-def endpoint(row: Row, scope: Scope) -> Endpoint:
-    """Translate a VpcEndpoint; tolerates what older and partial answers leave out."""
-    endpoint_id = row["VpcEndpointId"]
-    error = row.get("LastError") or {}
-    options = row.get("DnsOptions") or {}
-    created = row.get("CreationTimestamp")
-    return Endpoint(
-        id=endpoint_id,
-        scope=scope,
-        type=row.get("VpcEndpointType", "Gateway"),
-        state=endpoint_state(row.get("State", "")),
-        service_name=row.get("ServiceName", "")
-        or row.get("ServiceNetworkArn", "")
-        or row.get("ResourceConfigurationArn", ""),
-        service_region=row.get("ServiceRegion", ""),
-        vpc_id=row.get("VpcId", ""),
-        owner=row.get("OwnerId", ""),
-        subnet_ids=tuple(row.get("SubnetIds", ())),
-        interface_ids=tuple(row.get("NetworkInterfaceIds", ())),
-        security_group_ids=tuple(g["GroupId"] for g in row.get("Groups", ())),
-        route_table_ids=tuple(row.get("RouteTableIds", ())),
-        ip_address_type=row.get("IpAddressType", "").lower(),
-        dns_record_ip_type=options.get("DnsRecordIpType", "").lower(),
-        private_dns_enabled=bool(row.get("PrivateDnsEnabled", False)),
-        # One series per name: a name that is listed twice must not be one.
-        dns_names=tuple(
-            dict.fromkeys(
-                classify_name(e["DnsName"], endpoint_id)
-                for e in row.get("DnsEntries", ())
-                if e.get("DnsName")
-            )
+        flow_logs=ask.only_if(
+            bool(vpc_ids),
+            (endpoints, services),
+            lambda: ask.listing(
+                "flow_logs", (EC2, "describe_flow_logs", "FlowLogs"), network.flow_log
+            ),
         ),
-        requester_managed=bool(row.get("RequesterManaged", False)),
-        policy=row.get("PolicyDocument"),
-        created=created.timestamp() if created else None,
-        last_error=f"{error.get('Code', '')}: {error.get('Message', '')}" if error else None,
-        failure_reason=row.get("FailureReason"),
-        tags=_tags(row),
-    )
-
-
-def interface(row: Row) -> Interface:
-    """Translate a NetworkInterface with all of its addresses, v4 and v6."""
-    private = [a["PrivateIpAddress"] for a in row.get("PrivateIpAddresses", ())]
-    if row.get("PrivateIpAddress"):
-        private.append(row["PrivateIpAddress"])
-    return Interface(
-        id=row["NetworkInterfaceId"],
-        vpc_id=row.get("VpcId", ""),
-        subnet_id=row.get("SubnetId", ""),
-        zone=row.get("AvailabilityZone", ""),
-        zone_id=row.get("AvailabilityZoneId", ""),
-        addresses=addresses_of(
-            iter(private + [a["Ipv6Address"] for a in row.get("Ipv6Addresses", ())])
+        subnets=ask.listing("subnets", (EC2, "describe_subnets", "Subnets"), network.subnet),
+        security_groups=security_groups,
+        security_group_rules=rules,
+        network_acls=around(
+            "network_acls", "describe_network_acls", "NetworkAcls", network.network_acl
         ),
-        security_group_ids=tuple(g["GroupId"] for g in row.get("Groups", ())),
-        type=row.get("InterfaceType", ""),
-        status=row.get("Status", ""),
+        route_tables=tables,
+        vpcs=vpcs,
+        prefix_lists=ask.only_if(
+            bool(prefix_list_ids),
+            (rules, tables),
+            lambda: ask.listing(
+                "prefix_lists",
+                (EC2, "describe_managed_prefix_lists", "PrefixLists"),
+                network.prefix_list,
+                lambda prefix_list: prefix_list.id in prefix_list_ids,
+            ),
+        ),
+        service_details=ask.only_if(
+            bool(names),
+            (endpoints,),
+            lambda: ask.listing(
+                "service_details",
+                (EC2, "describe_vpc_endpoint_services", "ServiceDetails"),
+                consumer.service_detail,
+                lambda detail: detail.id in names,
+            ),
+        ),
+        endpoint_associations=ask.only_if(
+            any(endpoint.type not in _WITH_SERVICE for endpoint in values(endpoints)),
+            (endpoints,),
+            lambda: ask.listing(
+                "endpoint_associations",
+                (EC2, "describe_vpc_endpoint_associations", "VpcEndpointAssociations"),
+                consumer.association,
+            ),
+        ),
+        vpc_attributes=ask.details("vpc_attributes", [v.id for v in values(vpcs)], vpc_attributes),
+        prefix_list_entries=ask.details("prefix_list_entries", prefix_list_ids, entries),
+        service_permissions=ask.details("service_permissions", own, permissions),
+        listeners=ask.details("listeners", behind, listeners),
+        load_balancer_attributes=ask.details(
+            "load_balancer_attributes", behind, load_balancer_attributes
+        ),
+        target_group_attributes=ask.details(
+            "target_group_attributes", groups, target_group_attributes
+        ),
     )
-
-
-def vpc(row: Row) -> Vpc:
-    """Translate a Vpc; its DNS attributes need calls of their own."""
-    v4 = [a["CidrBlock"] for a in row.get("CidrBlockAssociationSet", ())] or [row["CidrBlock"]]
-    v6 = [a["Ipv6CidrBlock"] for a in row.get("Ipv6CidrBlockAssociationSet", ())]
-    unread: Part[bool] = Unavailable("not asked yet")
-    return Vpc(row["VpcId"], row.get("OwnerId", ""), (*v4, *v6), unread, unread)
-
-
-def subnet(row: Row) -> Subnet:
-    """Translate a Subnet."""
-    v4 = [row["CidrBlock"]] if row.get("CidrBlock") else []
-    v6 = [a["Ipv6CidrBlock"] for a in row.get("Ipv6CidrBlockAssociationSet", ())]
-    return Subnet(
-        row["SubnetId"],
-        row.get("VpcId", ""),
-        row.get("AvailabilityZone", ""),
-        row.get("AvailabilityZoneId", ""),
-        (*v4, *v6),
-    )
-
-
-def flow_log(row: Row) -> FlowLog:
-    """Translate a FlowLog; `destination` is the log group's name or the bucket's ARN."""
-    kind = row.get("LogDestinationType", "cloud-watch-logs")
-    destination = row.get("LogDestination", "")
-    if kind == "cloud-watch-logs":
-        # arn:aws:logs:REGION:ACCOUNT:log-group:NAME[:*]
-        tail = destination.partition(":log-group:")[2].removesuffix(":*")
-        destination = row.get("LogGroupName") or tail
-    created = row.get("CreationTime")
-    return FlowLog(
-        id=row["FlowLogId"],
-        resource_id=row["ResourceId"],
-        traffic_type=row.get("TrafficType", ""),
-        destination_type=kind,
-        destination=destination,
-        format=row.get("LogFormat", ""),
-        aggregation=int(row.get("MaxAggregationInterval", 600)),
-        status=row.get("FlowLogStatus", ""),
-        delivery_status=row.get("DeliverLogsStatus", ""),
-        delivery_error=row.get("DeliverLogsErrorMessage", ""),
-        created=created.timestamp() if created else None,
-        file_format=(row.get("DestinationOptions") or {}).get("FileFormat", ""),
-    )
-
-
-def _tags(row: Row) -> dict[str, str]:
-    return {tag["Key"]: tag.get("Value", "") for tag in row.get("Tags", ())}

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 
 from exporter import __version__
-from exporter.config import REGION, Account
+from exporter.config import REGION, Account, partition_of
 from exporter.model import Outcome, Scope, Unavailable
 
 # What a failed call raises, however it failed; and what translating a malformed answer raises.
@@ -79,6 +79,11 @@ CLIENT_CONFIG = botocore.config.Config(
 )
 
 
+METADATA, METADATA_V6 = "http://169.254.169.254/", "http://[fd00:ec2::254]/"
+# A Region of each partition that is enabled in every account.
+_HOMES = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+
+
 class RequestKey(NamedTuple):
     """What requests are counted by."""
 
@@ -87,6 +92,13 @@ class RequestKey(NamedTuple):
     service: str
     operation: str
     outcome: Outcome
+
+
+class OwnAccount(NamedTuple):
+    """Whose the process's own credentials are: an account id, and the partition it is in."""
+
+    id: str
+    partition: str
 
 
 class NoAccess(Exception):  # noqa: N818  # reads as what it is: there is no access
@@ -112,14 +124,13 @@ def unavailable(error: Exception) -> Unavailable[Any]:
 
 
 class Aws:
-    """Clients for the configured accounts. Safe to use from many threads.
+    """Clients for each account and Region. Safe to use from many threads.
 
     Raises NoAccess where boto3's settings contradict each other (a profile that does not exist).
     """
 
     def __init__(
         self,
-        accounts: tuple[Account, ...],
         session: botocore.session.Session | None = None,
         config: botocore.config.Config = CLIENT_CONFIG,
     ) -> None:
@@ -130,16 +141,15 @@ class Aws:
         except BotoCoreError as error:
             raise NoAccess(f"The AWS settings cannot be used: {error}") from None
         self._config = config
-        self._accounts = accounts or (Account(),)
         self._lock = threading.RLock()
         self._sessions: dict[tuple[str | None, str | None], boto3.Session] = {}
         self._clients: dict[tuple[Scope, str], Any] = {}
         self._account_of: dict[Scope, Account] = {}
-        self._own_id: str | None = None
+        self._own_account: OwnAccount | None = None
         self._requests: Counter[RequestKey] = Counter()
 
-    def require(self) -> None:
-        """Raise NoAccess, with the ways to mend it, without credentials or a default Region."""
+    def require(self, region_needed: bool) -> None:
+        """Raise NoAccess, with the ways to mend it, without credentials or a Region to start in."""
         try:
             credentials = self._own.get_credentials()
         except (*AWS_ERRORS, *MALFORMED_ANSWER) as error:
@@ -157,44 +167,71 @@ class Aws:
                 "  - name a profile of ~/.aws/config with AWS_PROFILE\n"
                 "To see the exporter without an AWS account: privatelink-exporter demo"
             )
-        region = self._region()
+        region = self.region
         if region is not None and not re.fullmatch(REGION, region):
             raise NoAccess(
                 f"The AWS Region {region!r} does not look like eu-west-1. Correct AWS_REGION, "
                 "AWS_DEFAULT_REGION or the profile."
             )
-        if region is None and any(not account.regions for account in self._accounts):
+        if region is None and region_needed:
             raise NoAccess(
                 "No AWS Region. Set AWS_REGION, or list the Regions in the configuration file:\n"
                 "accounts:\n  - regions: [eu-west-1]"
             )
 
-    def scopes(self) -> tuple[tuple[Scope, ...], Mapping[str, str]]:
-        """Return every account and Region that is known, and why others are not.
+    @property
+    def region(self) -> str | None:
+        """The Region of boto3's settings, if there is one."""
+        region: str | None = self._own.get_config_variable("region")
+        return region
 
-        Asks STS who the process's own credentials belong to. That may fail, or give an account
-        that is also configured with a role; the others are known all the same.
+    @property
+    def metadata_endpoint(self) -> str:
+        """The URL of the instance metadata service, by boto3's settings."""
+        endpoint: str | None = self._own.get_config_variable("ec2_metadata_service_endpoint")
+        mode = self._own.get_config_variable("ec2_metadata_service_endpoint_mode") or ""
+        return endpoint or (METADATA_V6 if mode.lower() == "ipv6" else METADATA)
+
+    def home(self, partition: str) -> str:
+        """Return a Region to ask in what is the same in all: the process's own where it can be."""
+        own = self.region
+        return own if own and partition_of(own) == partition else _HOMES[partition]
+
+    def own_account(self, region: str) -> OwnAccount:
+        """Return whose the process's own credentials are; asked of STS once.
+
+        `region` is where to ask when boto3's settings have none.
         """
-        scopes: dict[Scope, Account] = {}
-        problems: dict[str, str] = {}
-        for account in sorted(self._accounts, key=lambda a: a.id is None):
-            regions = account.regions or (self._region() or "",)
-            try:
-                account_id = account.id or self._own_account(regions[0])
-            except (*AWS_ERRORS, *MALFORMED_ANSWER) as error:
-                problems["own account"] = unavailable(error).reason
-                continue
-            for region in regions:
-                scope = Scope(account_id, region)
-                if scopes.setdefault(scope, account).id != account.id:
-                    problems[f"{account_id} {region}"] = (
-                        "configured with a role, and as the process's own account: the role is used"
-                    )
+        if self._own_account is None:
             with self._lock:
-                for region in regions:
-                    scope = Scope(account_id, region)
-                    self._account_of[scope] = scopes[scope]
-        return tuple(scopes), problems
+                # Any Region of the partition will do, and credentials work in one partition only.
+                where = self.region or region or "us-east-1"
+                sts = self._session(Account()).client("sts", where, config=self._config)
+            self._count(sts, Scope("", where))
+            answer = sts.get_caller_identity()
+            self._own_account = OwnAccount(answer["Account"], answer["Arn"].split(":")[1])
+        return self._own_account
+
+    def reach(self, scope: Scope, account: Account) -> None:
+        """Say how a scope is reached from now on."""
+        with self._lock:
+            before = self._account_of.get(scope)
+            self._account_of[scope] = account
+            if before and (before.role_arn, before.external_id) != (
+                account.role_arn,
+                account.external_id,
+            ):
+                self._forget_clients(scope)
+
+    def forget(self, scope: Scope) -> None:
+        """Drop the clients of a scope that is watched no more; its requests stay counted."""
+        with self._lock:
+            self._account_of.pop(scope, None)
+            self._forget_clients(scope)
+
+    def _forget_clients(self, scope: Scope) -> None:
+        for key in [key for key in self._clients if key[0] == scope]:
+            del self._clients[key]
 
     def client(self, scope: Scope, service: str) -> Any:
         """Return the one client for the service in that scope; made at the first call."""
@@ -212,19 +249,6 @@ class Aws:
         with self._lock:
             return dict(self._requests)
 
-    def _region(self) -> str | None:
-        region: str | None = self._own.get_config_variable("region")
-        return region
-
-    def _own_account(self, region: str) -> str:
-        """Return the account of the process's own credentials; asked for once."""
-        if self._own_id is None:
-            with self._lock:
-                sts = self._session(Account()).client("sts", region, config=self._config)
-            self._count(sts, Scope("", region))
-            self._own_id = sts.get_caller_identity()["Account"]
-        return self._own_id
-
     def _session(self, account: Account) -> boto3.Session:
         with self._lock:
             key = account.role_arn, account.external_id
@@ -241,7 +265,8 @@ class Aws:
         arguments = {"RoleSessionName": "privatelink-exporter"}
         if account.external_id:
             arguments["ExternalId"] = account.external_id
-        scope = Scope(account.id or "", account.regions[0])
+        assert account.role_arn is not None
+        scope = Scope(account.id or "", self.home(account.role_arn.split(":")[1]))
         fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
             partial(self._sts, scope), source, account.role_arn, extra_args=arguments
         )

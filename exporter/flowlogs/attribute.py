@@ -52,8 +52,8 @@ def readable(flow_log: FlowLog) -> bool:
     )
 
 
-def choose(interface: Interface, action: Action, flow_logs: Iterable[FlowLog]) -> FlowLog | None:
-    """Return the one flow log that counts for an interface and action; None without any.
+def choose(action: Action, flow_logs: Iterable[FlowLog]) -> FlowLog | None:
+    """Return the one of an interface's flow logs that counts for an action; None without any.
 
     Overlapping flow logs (on the VPC, the subnet, the interface) each deliver every record. One
     that can be read and delivers goes before one that does not, then ALL before a single action,
@@ -72,8 +72,7 @@ def choose(interface: Interface, action: Action, flow_logs: Iterable[FlowLog]) -
             flow_log.id,
         )
 
-    candidates = [f for f in flow_logs if f.covers(interface) and f.logs(action)]
-    return min(candidates, key=rank, default=None)
+    return min((f for f in flow_logs if f.logs(action)), key=rank, default=None)
 
 
 def index(inventory: Inventory) -> Index | None:
@@ -89,26 +88,54 @@ def index(inventory: Inventory) -> Index | None:
         and isinstance(flow_logs, Known)
     ):
         return None
-    chosen = {
-        (interface.id, action): flow_log
-        for interface in interfaces.value.values()
-        for action in ACTIONS
-        if (flow_log := choose(interface, action, flow_logs.value.values()))
-    }
+    endpoint_of = {i: e.id for e in endpoints.value.values() for i in e.interface_ids}
+    own = {i: interfaces.value[i] for i in endpoint_of if i in interfaces.value}
+    covering = _by_resource(flow_logs.value.values())
+    chosen: dict[tuple[str, Action], FlowLog] = {}
+    for interface in own.values():
+        candidates = _covering(interface, covering)
+        for action in ACTIONS:
+            flow_log = choose(action, candidates)
+            if flow_log:
+                chosen[interface.id, action] = flow_log
     return Index(
         min(endpoints.as_of, interfaces.as_of, flow_logs.as_of),
-        {i: e.id for e in endpoints.value.values() for i in e.interface_ids},
+        endpoint_of,
         chosen,
         relevant(inventory),
-        interfaces.value,
+        own,
     )
 
 
 def relevant(inventory: Inventory) -> Mapping[str, FlowLog]:
     """Return the flow logs, last known, on an endpoint's interface, subnet or VPC."""
-    interfaces = (last_known(inventory.interfaces) or {}).values()
-    flow_logs = (last_known(inventory.flow_logs) or {}).values()
-    return {f.id: f for f in flow_logs if any(f.covers(interface) for interface in interfaces)}
+    interfaces = last_known(inventory.interfaces) or {}
+    covering = _by_resource((last_known(inventory.flow_logs) or {}).values())
+    return {
+        flow_log.id: flow_log
+        for endpoint in (last_known(inventory.endpoints) or {}).values()
+        for i in endpoint.interface_ids
+        if i in interfaces
+        for flow_log in _covering(interfaces[i], covering)
+    }
+
+
+def _by_resource(flow_logs: Iterable[FlowLog]) -> Mapping[str, list[FlowLog]]:
+    found: dict[str, list[FlowLog]] = {}
+    for flow_log in flow_logs:
+        found.setdefault(flow_log.resource_id, []).append(flow_log)
+    return found
+
+
+def _covering(
+    interface: Interface, by_resource: Mapping[str, list[FlowLog]]
+) -> tuple[FlowLog, ...]:
+    """Return the flow logs that log an interface: by its own id, its subnet's or its VPC's."""
+    return tuple(
+        flow_log
+        for resource in (interface.id, interface.subnet_id, interface.vpc_id)
+        for flow_log in by_resource.get(resource, ())
+    )
 
 
 def coverage(endpoint: Endpoint, index: Index) -> Mapping[Action, float]:

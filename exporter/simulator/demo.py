@@ -18,7 +18,7 @@ from typing import Any
 from exporter.metrics import FLOW_RECORDS
 from exporter.publisher import Snapshot
 from exporter.simulator.world import REGION
-from exporter.web import api
+from exporter.web.endpoints import endpoints
 
 # Fail where `demo` can say what to install, not in the child.
 import_module("moto")
@@ -74,7 +74,7 @@ class Running:
             "What is broken, and the first thing to look at:",
             "",
         ]
-        for endpoint in api.endpoints(snapshot.world):
+        for endpoint in endpoints(snapshot.world):
             what = self.about["broken"].get(endpoint["id"], "nothing: this one is healthy")
             lines += [
                 f"  {endpoint['name']:<9} {endpoint['id']}  {endpoint['state']}",

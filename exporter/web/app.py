@@ -8,18 +8,14 @@ from importlib import resources
 import jinja2
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.publisher import Snapshot
-from exporter.web import api
-
-_SECURITY = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+from exporter.web.api import SECURITY, routes
+from exporter.web.endpoints import endpoints
+from exporter.web.services import services
+from exporter.web.status import status
 
 
 def create_app(snapshot: Callable[[], Snapshot], telemetry_path: str) -> Starlette:
@@ -42,24 +38,15 @@ def create_app(snapshot: Callable[[], Snapshot], telemetry_path: str) -> Starlet
 
     async def landing(_: Request) -> Response:
         current = snapshot()
-        status = api.status(current)
+        how = status(current)
         page = landing_page.render(
-            endpoints=api.endpoints(current.world),
-            status=status,
-            blind=[[c["account"], c["region"]] for c in status["collectors"] if not c["up"]],
+            endpoints=endpoints(current.world),
+            services=services(current.world),
+            status=how,
+            blind=[[c["account"], c["region"]] for c in how["collectors"] if not c["up"]],
             telemetry_path=telemetry_path,
         )
-        return HTMLResponse(page, headers=_SECURITY)
-
-    async def endpoints(_: Request) -> Response:
-        world = snapshot().world
-        return JSONResponse(
-            {"generated_at": api.rfc3339(world.as_of), "endpoints": api.endpoints(world)},
-            headers=_SECURITY,
-        )
-
-    async def status(_: Request) -> Response:
-        return JSONResponse(api.status(snapshot()), headers=_SECURITY)
+        return HTMLResponse(page, headers=SECURITY)
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("PrivateLink Exporter is healthy.\n")
@@ -75,8 +62,7 @@ def create_app(snapshot: Callable[[], Snapshot], telemetry_path: str) -> Starlet
         routes=[
             Route("/", landing),
             Route(telemetry_path, metrics),
-            Route("/api/v1/endpoints", endpoints),
-            Route("/api/v1/status", status),
+            *routes(snapshot),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
         ]

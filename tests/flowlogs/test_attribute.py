@@ -33,15 +33,15 @@ RICH = BASE.format or (
 )
 def test_one_flow_log_speaks(better: FlowLog, worse: FlowLog) -> None:
     """Of overlapping flow logs one is chosen, whatever the order they are listed in."""
-    assert choose(ENI, "REJECT", [better, worse]) == better
-    assert choose(ENI, "REJECT", [worse, better]) == better
+    assert choose("REJECT", [better, worse]) == better
+    assert choose("REJECT", [worse, better]) == better
 
 
 def test_a_flow_log_of_one_action_says_nothing_of_the_other() -> None:
     """A flow log of ACCEPT only is not chosen for REJECT."""
     accept = replace(BASE, traffic_type="ACCEPT")
-    assert choose(ENI, "ACCEPT", [accept]) == accept
-    assert choose(ENI, "REJECT", [accept]) is None
+    assert choose("ACCEPT", [accept]) == accept
+    assert choose("REJECT", [accept]) is None
 
 
 def inventory(*flow_logs: FlowLog) -> Inventory:
@@ -51,11 +51,9 @@ def inventory(*flow_logs: FlowLog) -> Inventory:
     )
     return Inventory(
         SCOPE,
-        Known({"vpce-1": endpoint}, 30.0),
-        Known({"eni-1": ENI, "eni-2": other}, 20.0),
-        Known({}, 10.0),
-        Known({}, 10.0),
-        Known({f.id: f for f in flow_logs}, 40.0),
+        endpoints=Known({"vpce-1": endpoint}, 30.0),
+        interfaces=Known({"eni-1": ENI, "eni-2": other}, 20.0),
+        flow_logs=Known({f.id: f for f in flow_logs}, 40.0),
     )
 
 

@@ -1,0 +1,73 @@
+"""How the exporter itself does, as JSON."""
+
+from __future__ import annotations
+
+from exporter.flowlogs import attribute, ingest
+from exporter.publisher import Snapshot
+from exporter.web.plain import Json, rfc3339, unavailable, where
+from exporter.world import Estate
+
+
+def status(snapshot: Snapshot) -> Json:
+    """Return how the exporter itself does: collectors, flow-log sources, requests, build."""
+    world = snapshot.world
+    return {
+        "generated_at": rfc3339(world.as_of),
+        "version": world.version,
+        "python_version": world.python_version,
+        "ready": snapshot.ready,
+        "waiting_for": list(snapshot.waiting_for),
+        "store_ok": world.store_ok,
+        "collectors": [
+            {
+                "collector": c.collector,
+                **where(c.scope),
+                "part": c.part,
+                "up": c.up,
+                "last_pass": rfc3339(c.ended),
+                "duration_seconds": round(c.duration, 3),
+                "last_success": None if c.last_success is None else rfc3339(c.last_success),
+                "problems": dict(c.problems),
+            }
+            for c in world.collectors
+        ],
+        "flow_logs": [found for estate in world.estates for found in _flow_logs(estate)],
+        "unavailable": [
+            {**where(estate.scope), "part": name, "of": of or None, **unavailable(found)}
+            for estate in world.estates
+            for name, of, found in estate.inventory.unavailable()
+        ],
+        "aws_requests": [
+            {**key._asdict(), "count": count} for key, count in sorted(world.requests.items())
+        ],
+    }
+
+
+def _flow_logs(estate: Estate) -> list[Json]:
+    groups = {i: group for group in estate.report.groups.values() for i in group.flow_log_ids}
+    found = []
+    for flow_log in estate.flow_logs().values():
+        group = groups.get(flow_log.id)
+        newest = estate.report.newest_records.get(flow_log.id)
+        found.append(
+            {
+                **where(estate.scope),
+                "id": flow_log.id,
+                "resource_id": flow_log.resource_id,
+                "traffic_type": flow_log.traffic_type,
+                "destination_type": flow_log.destination_type,
+                "destination": flow_log.destination,
+                "readable": attribute.readable(flow_log),
+                "delivers": flow_log.delivers,
+                "delivery_error": flow_log.delivery_error or None,
+                "newest_record": None if newest is None else rfc3339(newest),
+                "read_to": rfc3339(group.read_to) if group and group.read_to else None,
+                "problem": group.problem.reason if group and group.problem else None,
+                "lines": {
+                    key.label: count
+                    for key, count in estate.report.counters.items()
+                    if key.subject == flow_log.id and key.name == ingest.LINES
+                },
+            }
+        )
+    return found
