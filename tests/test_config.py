@@ -47,7 +47,9 @@ def test_nothing_is_needed() -> None:
 BAD = {
     "unknown key at the top": (
         "account: []",
-        ["c:1: account: unknown key; known here: accounts, organization, discovery, collectors, metrics, storage"],
+        [
+            "c:1: account: unknown key; known here: accounts, organization, discovery, collectors, metrics, storage"
+        ],
     ),
     "unknown key deep down, with its line": (
         "collectors:\n  dns:\n    intervall: 30s",
