@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 
 from exporter.simulator.server import Simulator
 from exporter.simulator.world import demo_world
@@ -26,6 +27,8 @@ def main() -> None:
         "access_key": next(iter(world.keys)),
         "vpc_ids": world.vpc_ids(),
         "broken": world.broken,
+        "resolvers": simulator.resolvers(),
+        "scenarios": {name: asdict(s) for name, s in world.scenarios.items()},
     }
     sys.stdout.write(json.dumps(about) + "\n")
     sys.stdout.flush()

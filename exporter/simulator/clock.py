@@ -9,10 +9,12 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from exporter.simulator.world import Flow, Row, World, https
+from exporter.simulator import changes, groups, network, records, trail
+from exporter.simulator.records import Record
+from exporter.simulator.state import Row, Traffic, Where, World
 
 AGGREGATION = 60.0
 DELIVERY = 300.0
@@ -20,15 +22,15 @@ DELIVERY = 300.0
 CLOSED, OPEN = 45, 45
 # What the log groups keep, in seconds.
 RETENTION = 7200.0
-_SYN, _SYN_ACK, _ACKED = 2, 18, 19
+# Flows that never reach an interface: their endpoint is in none of these states.
+_IN_USE = ("available", "partial")
 
 
 class Delivery(NamedTuple):
     """A line on its way to a log group; times in seconds."""
 
     due: float
-    account: str
-    region: str
+    where: Where
     group: str
     stream: str
     start: int
@@ -63,7 +65,8 @@ class Clock:
     def truth(self, since: float = 0) -> Row:
         """Return what has been delivered of records that start at `since` or later.
 
-        By endpoint and action: records, bytes, packets. And how many are still on their way.
+        By endpoint and action, at the endpoint's own interfaces, of the flow log that speaks for
+        each: records, bytes, packets. And how many are still on their way.
         """
         totals: dict[str, dict[str, list[int]]] = {}
         with self._lock:
@@ -82,134 +85,120 @@ class Clock:
             if now >= next_window:
                 if self.running:
                     with self._lock:
-                        self._make(int(next_window - self._window), int(next_window))
+                        self.make(int(next_window - self._window), int(next_window))
                 # A machine that slept does not make up for what it missed.
                 next_window = max(next_window + self._window, now - self._window)
             self._deliver(now)
 
-    def _make(self, start: int, end: int) -> None:
-        world = self._world
-        with world.lock:
+    def make(self, start: int, end: int) -> None:
+        """Make one window's records, in seconds since the epoch, and send them on their way."""
+        with self._world.lock:
             self._toggle()
-            for flow_log in world.table("FlowLogs"):
-                for interface in world.table("NetworkInterfaces"):
-                    covers = (interface["VpcId"], interface["SubnetId"])
-                    if flow_log["ResourceId"] in (*covers, interface["NetworkInterfaceId"]):
-                        self._interface(flow_log, interface, start, end)
-                self._other(flow_log, start, end)
+            seen: dict[str, list[Record]] = defaultdict(list)
+            for record in self._records():
+                seen[record.interface["NetworkInterfaceId"]].append(record)
+            endpoints = {
+                i: row["VpcEndpointId"]
+                for tables in self._world.tables.values()
+                for row in tables.get("VpcEndpoints", ())
+                for i in row["NetworkInterfaceIds"]
+            }
+            for account_region, tables in self._world.tables.items():
+                where = Where(*account_region)
+                flow_logs = [f for f in tables.get("FlowLogs", ()) if _delivers(f)]
+                for interface in tables.get("NetworkInterfaces", ()):
+                    covering = [f for f in flow_logs if covers(f, interface)]
+                    name = interface["NetworkInterfaceId"]
+                    for flow_log in covering:
+                        self._write(
+                            where,
+                            flow_log,
+                            interface,
+                            seen.get(name, []),
+                            endpoints.get(name) if flow_log is authoritative(covering) else None,
+                            (start, end),
+                        )
         self._windows += 1
 
     def _toggle(self) -> None:
-        closed = self._windows % (CLOSED + OPEN) < CLOSED
-        for group in self._world.table("SecurityGroups"):
-            if group["GroupId"] == self._world.toggled_group:
-                group["IpPermissions"] = [] if closed else [https()]
-
-    def _interface(self, flow_log: Row, interface: Row, start: int, end: int) -> None:
-        endpoint = next(
-            e
-            for e in self._world.table("VpcEndpoints")
-            if interface["NetworkInterfaceId"] in e["NetworkInterfaceIds"]
-        )
-        flows = [f for f in self._world.flows if f.endpoint_id == endpoint["VpcEndpointId"]]
-        lines = 0
-        for flow in flows:
-            for _ in range(flow.connections):
-                # Each connection goes to one of the endpoint's interfaces.
-                if self._random.random() < 1 / len(endpoint["NetworkInterfaceIds"]):
-                    for fields, truth in self._connection(endpoint, interface, flow):
-                        self._queue(flow_log, interface, fields, truth, start, end)
-                        lines += 1
-        if not lines:
-            self._queue(flow_log, interface, {"log-status": "NODATA"}, None, start, end)
-
-    def _connection(
-        self, endpoint: Row, interface: Row, flow: Flow
-    ) -> Iterator[tuple[Row, tuple[str, str, int, int]]]:
-        port = self._random.randrange(32768, 61000)
-        allowed = self._world.allows([g["GroupId"] for g in interface["Groups"]], flow.port)
-        address = interface["PrivateIpAddress"]
-        there = (flow.client, address, port, flow.port, "ingress")
-        back = (address, flow.client, flow.port, port, "egress")
-        if not allowed:
-            packets = self._random.randrange(1, 4)
-            yield self._record(endpoint, "REJECT", there, packets, packets * 60, _SYN)
+        """Close the group, or open it, through the calls that CloudTrail records."""
+        if not self._world.toggled_group:
             return
-        packets = self._random.randrange(5, 40)
-        yield self._record(endpoint, "ACCEPT", there, packets, packets * 120, _ACKED & ~16)
-        yield self._record(endpoint, "ACCEPT", back, packets, packets * 900, _SYN_ACK | 1)
+        where, group = self._world.find("SecurityGroups", "GroupId", self._world.toggled_group)
+        rules = self._world.table("SecurityGroupRules", *where)
+        own = [r for r in rules if r["GroupId"] == group["GroupId"] and not r["IsEgress"]]
+        closed = self._windows % (CLOSED + OPEN) < CLOSED
+        if closed and own:
+            permissions = groups.permissions(own)
+            request = {"GroupId": group["GroupId"], "IpPermissions": permissions}
+            changes.revoke_ingress(self._world, where, request, trail.CLOCK)
+        elif not closed and not own:
+            request = {
+                "GroupId": group["GroupId"],
+                "IpPermissions": [self._world.toggled_permission],
+            }
+            changes.authorize_ingress(self._world, where, request, trail.CLOCK)
 
-    def _record(
-        self,
-        endpoint: Row,
-        action: str,
-        way: tuple[str, str, int, int, str],
-        packets: int,
-        size: int,
-        flags: int,
-    ) -> tuple[Row, tuple[str, str, int, int]]:
-        source, target, source_port, target_port, direction = way
-        fields = {
-            "srcaddr": source,
-            "dstaddr": target,
-            "pkt-srcaddr": source,
-            "pkt-dstaddr": target,
-            "srcport": source_port,
-            "dstport": target_port,
-            "protocol": 6,
-            "packets": packets,
-            "bytes": size,
-            "action": action,
-            "log-status": "OK",
-            "tcp-flags": flags,
-            "type": "IPv4",
-            "flow-direction": direction,
+    def _records(self) -> Iterable[Record]:
+        world = self._world
+        interfaces = {
+            row["NetworkInterfaceId"]: row
+            for tables in world.tables.values()
+            for row in tables.get("NetworkInterfaces", ())
         }
-        return fields, (endpoint["VpcEndpointId"], action, size, packets)
-
-    def _other(self, flow_log: Row, start: int, end: int) -> None:
-        """Traffic at an interface that is no endpoint's: somebody scans somebody's host."""
-        host: Row = {
-            "NetworkInterfaceId": f"eni-{int(flow_log['FlowLogId'][3:], 16) % 16**17:017x}",
-            "VpcId": flow_log["ResourceId"],
-            "SubnetId": "subnet-0123456789abcdef0",
+        endpoints = {
+            row["VpcEndpointId"]: row
+            for tables in world.tables.values()
+            for row in tables.get("VpcEndpoints", ())
         }
-        way = ("198.51.100.7", "10.1.0.200", 54321, self._random.randrange(1, 1024), "ingress")
-        fields, _ = self._record({"VpcEndpointId": ""}, "REJECT", way, 1, 40, _SYN)
-        self._queue(flow_log, host, fields, None, start, end)
+        for flow in world.traffic:
+            endpoint = endpoints[flow.endpoint_id]
+            if endpoint["State"].lower() in _IN_USE and endpoint["NetworkInterfaceIds"]:
+                own = [interfaces[i] for i in endpoint["NetworkInterfaceIds"]]
+                yield from self._flow(flow, interfaces[flow.client_interface_id], own)
+        for name in sorted({flow.client_interface_id for flow in world.traffic}):
+            yield from records.scan(self._random, interfaces[name])
 
-    def _queue(
+    def _flow(self, flow: Traffic, client: Row, own: list[Row]) -> Iterable[Record]:
+        for _ in range(flow.connections):
+            # Each connection goes to one of the endpoint's interfaces.
+            target = self._random.choice(own)
+            way = network.passage(self._world, client, target, flow.port)
+            yield from records.connection(
+                self._random, client, target, flow.port, way, flow.answered
+            )
+            if flow.late_rejects:
+                yield from records.late(self._random, client, target, flow.port)
+
+    def _write(
         self,
+        where: Where,
         flow_log: Row,
         interface: Row,
-        fields: Row,
-        truth: tuple[str, str, int, int] | None,
-        start: int,
-        end: int,
+        seen: list[Record],
+        endpoint_id: str | None,
+        window: tuple[int, int],
     ) -> None:
-        (account, region), _ = next(
-            (where, t)
-            for where, t in self._world.tables.items()
-            if flow_log in t.get("FlowLogs", ())
-        )
-        values = {
-            "version": 5 if "flow-direction" in flow_log["LogFormat"] else 2,
-            "account-id": account,
-            "interface-id": interface["NetworkInterfaceId"],
-            "vpc-id": interface["VpcId"],
-            "subnet-id": interface["SubnetId"],
-            "start": start,
-            "end": end,
-            **fields,
-        }
-        names = flow_log["LogFormat"].replace("${", "").replace("}", "").split(" ")
-        line = " ".join(str(values.get(name, "-")) for name in names)
-        due = end + self._delay * self._random.uniform(0.2, 1.2)
-        stream = f"{interface['NetworkInterfaceId']}-all"
-        delivery = Delivery(
-            due, account, region, flow_log["LogGroupName"], stream, start, line, truth
-        )
-        self._pending.append(delivery)
+        """Put on their way what a flow log has of a window at one interface."""
+        start, end = window
+        wanted = [r for r in seen if flow_log["TrafficType"] in ("ALL", r.action)]
+        # Records of a long aggregation come at its end; in windows of the short one.
+        length = max(1, int(flow_log["MaxAggregationInterval"] // AGGREGATION))
+        late = (-(self._windows + 1) % length) * self._window
+        due = end + late + self._delay * self._random.uniform(0.2, 1.2)
+        stamps = {"start": start, "end": end}
+        stream = f"{interface['NetworkInterfaceId']}-{flow_log['TrafficType'].lower()}"
+        group = flow_log["LogGroupName"]
+        for record in wanted:
+            text = records.line(flow_log, where, interface, {**record.fields(), **stamps})
+            truth = None
+            if endpoint_id:
+                truth = (endpoint_id, record.action, record.size, record.packets)
+            self._pending.append(Delivery(due, where, group, stream, start, text, truth))
+        if not wanted and not late:
+            fields = {"log-status": "NODATA", **stamps}
+            text = records.line(flow_log, where, interface, fields)
+            self._pending.append(Delivery(due, where, group, stream, start, text, None))
 
     def _deliver(self, now: float) -> None:
         # moto is heavy, and a test that needs only a world should not have to load it.
@@ -218,11 +207,11 @@ class Clock:
         with self._lock:
             due = [d for d in self._pending if d.due <= now]
             self._pending = [d for d in self._pending if d.due > now]
-            by_stream: dict[tuple[str, str, str, str], list[Delivery]] = defaultdict(list)
+            by_stream: dict[tuple[Where, str, str], list[Delivery]] = defaultdict(list)
             for d in due:
-                by_stream[d.account, d.region, d.group, d.stream].append(d)
-            for (account, region, group, stream), lines in by_stream.items():
-                backend: Any = logs_backends[account][region]
+                by_stream[d.where, d.group, d.stream].append(d)
+            for (where, group, stream), lines in by_stream.items():
+                backend: Any = logs_backends[where.account][where.region]
                 if group not in backend.groups:
                     continue
                 streams = backend.groups[group].streams
@@ -244,3 +233,32 @@ class Clock:
                         total[2] += packets
             for key in [k for k in self._truth if k[2] < now - RETENTION]:
                 del self._truth[key]
+
+
+def covers(flow_log: Row, interface: Row) -> bool:
+    """Whether the flow log is on the interface, its subnet or its VPC."""
+    return flow_log["ResourceId"] in (
+        interface["NetworkInterfaceId"],
+        interface["SubnetId"],
+        interface["VpcId"],
+    )
+
+
+def authoritative(flow_logs: Iterable[Row]) -> Row:
+    """Return the one flow log that speaks for an interface, among those that cover it.
+
+    ALL before one action, then the most fields, then the shortest aggregation, then by id.
+    """
+    return min(
+        flow_logs,
+        key=lambda f: (
+            f["TrafficType"] != "ALL",
+            -f["LogFormat"].count("${"),
+            f["MaxAggregationInterval"],
+            f["FlowLogId"],
+        ),
+    )
+
+
+def _delivers(flow_log: Row) -> bool:
+    return (flow_log["FlowLogStatus"], flow_log["DeliverLogsStatus"]) == ("ACTIVE", "SUCCESS")

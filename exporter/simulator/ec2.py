@@ -1,185 +1,227 @@
-"""EC2's describe operations over AWS-shaped dicts, on the wire as botocore's model has it.
+"""EC2's operations over the world's rows: one line each for those that list a table.
 
-https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Operations.html
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, NamedTuple
-from xml.sax.saxutils import escape
+from collections.abc import Callable
+from typing import NamedTuple
 
-from botocore.loaders import Loader
-from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
-
-Row = dict[str, Any]
-Tables = Mapping[str, list[Row]]
-
-MODEL = ServiceModel(Loader().load_service_model("ec2", "service-2"))
+from exporter.simulator import changes, groups, offers
+from exporter.simulator.ec2_filters import FILTERS
+from exporter.simulator.listing import by_ids, filtered, limits, page
+from exporter.simulator.state import Row, Where, World
+from exporter.simulator.wire import AwsError
 
 
-class Ec2Error(Exception):
-    """Raised for a request that EC2 would refuse; `code` and `message` go over the wire."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-class _Describe(NamedTuple):
-    """Which table an operation lists, and how its rows are named in requests and errors."""
+class _Listing(NamedTuple):
+    """Which table an operation lists, how its rows are asked for, and how many fill a page."""
 
     table: str
-    id: str
-    ids: str
-    missing: str
+    id: str = ""
+    ids: str = ""
+    missing: str = ""
+    most: int = 1000
+    # EC2 refuses page sizes outside of these; where it has no least, it gives the most.
+    least: int | None = 5
+    key: str = ""
 
 
-_DESCRIBES = {
-    "DescribeVpcEndpoints": _Describe(
-        "VpcEndpoints", "VpcEndpointId", "VpcEndpointIds", "InvalidVpcEndpointId.NotFound"
+_LISTINGS = {
+    "DescribeVpcEndpoints": _Listing(
+        "VpcEndpoints", "VpcEndpointId", "VpcEndpointIds", "InvalidVpcEndpointId", least=None
     ),
-    "DescribeNetworkInterfaces": _Describe(
+    "DescribeNetworkInterfaces": _Listing(
         "NetworkInterfaces",
         "NetworkInterfaceId",
         "NetworkInterfaceIds",
-        "InvalidNetworkInterfaceID.NotFound",
+        "InvalidNetworkInterfaceID",
     ),
-    "DescribeVpcs": _Describe("Vpcs", "VpcId", "VpcIds", "InvalidVpcID.NotFound"),
-    "DescribeSubnets": _Describe("Subnets", "SubnetId", "SubnetIds", "InvalidSubnetID.NotFound"),
-    "DescribeFlowLogs": _Describe(
-        "FlowLogs", "FlowLogId", "FlowLogIds", "InvalidFlowLogId.NotFound"
+    "DescribeVpcs": _Listing("Vpcs", "VpcId", "VpcIds", "InvalidVpcID"),
+    "DescribeSubnets": _Listing("Subnets", "SubnetId", "SubnetIds", "InvalidSubnetID"),
+    "DescribeFlowLogs": _Listing(
+        "FlowLogs", "FlowLogId", "FlowLogIds", "InvalidFlowLogId", least=None
     ),
-    "DescribeSecurityGroups": _Describe(
-        "SecurityGroups", "GroupId", "GroupIds", "InvalidGroup.NotFound"
+    "DescribeSecurityGroups": _Listing("SecurityGroups", "GroupId", "GroupIds", "InvalidGroup"),
+    "DescribeSecurityGroupRules": _Listing(
+        "SecurityGroupRules",
+        "SecurityGroupRuleId",
+        "SecurityGroupRuleIds",
+        "InvalidSecurityGroupRuleId",
     ),
+    "DescribeNetworkAcls": _Listing(
+        "NetworkAcls", "NetworkAclId", "NetworkAclIds", "InvalidNetworkAclID"
+    ),
+    "DescribeRouteTables": _Listing(
+        "RouteTables", "RouteTableId", "RouteTableIds", "InvalidRouteTableID", most=100
+    ),
+    "DescribeManagedPrefixLists": _Listing(
+        "ManagedPrefixLists",
+        "PrefixListId",
+        "PrefixListIds",
+        "InvalidPrefixListID",
+        100,
+        1,
+        "PrefixLists",
+    ),
+    "DescribePrefixLists": _Listing(
+        "PrefixLists", "PrefixListId", "PrefixListIds", "InvalidPrefixListId", least=None
+    ),
+    "DescribeVpcEndpointServiceConfigurations": _Listing(
+        "ServiceConfigurations",
+        "ServiceId",
+        "ServiceIds",
+        "InvalidVpcEndpointServiceId",
+        least=None,
+    ),
+    "DescribeVpcEndpointServicePermissions": _Listing(
+        "ServicePermissions", least=None, key="AllowedPrincipals"
+    ),
+    "DescribeVpcEndpointConnections": _Listing("VpcEndpointConnections", least=None),
+    "DescribeVpcEndpointAssociations": _Listing(
+        "VpcEndpointAssociations",
+        "VpcEndpointId",
+        "VpcEndpointIds",
+        "InvalidVpcEndpointId",
+        100,
+        1,
+    ),
+    "DescribeRegions": _Listing("Regions", "RegionName", "RegionNames", least=None),
+    "DescribeAvailabilityZones": _Listing("AvailabilityZones", least=None),
+    "GetManagedPrefixListEntries": _Listing("", most=100, least=1, key="Entries"),
 }
 
 
-def answer(tables: Tables, parameters: Mapping[str, str]) -> str:
-    """Return the XML that answers a request's form parameters; raises Ec2Error."""
-    name = parameters.get("Action", "")
-    if name not in MODEL.operation_names:
-        raise Ec2Error("InvalidAction", f"The action {name} is not valid for this web service.")
-    operation = MODEL.operation_model(name)
-    request = _parse(operation.input_shape, parameters, "")
-    if name == "DescribeVpcAttribute":
-        return _serialize(operation, _vpc_attribute(tables, request))
-    if name not in _DESCRIBES:
-        raise Ec2Error("InvalidAction", f"The simulator does not answer {name}.")
-    return _serialize(operation, _describe(_DESCRIBES[name], tables, request))
+def answer(world: World, where: Where, name: str, request: Row) -> Row:
+    """Return what EC2 answers in that account and Region; raises AwsError."""
+    if request.get("DryRun"):
+        raise AwsError(
+            "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412
+        )
+    if name in _SPECIAL:
+        return _SPECIAL[name](world, where, request)
+    listing = _LISTINGS.get(name)
+    if listing is None:
+        raise AwsError("InvalidAction", f"The simulator does not answer {name}.")
+    rows = _ROWS[name](world, where, request) if name in _ROWS else _table(world, where, listing)
+    return _describe(name, listing, rows, request)
 
 
-def error_xml(error: Ec2Error) -> str:
-    """Return the XML of an error."""
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?><Response><Errors><Error>'
-        f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
-        "</Error></Errors><RequestID>simulated</RequestID></Response>"
-    )
+def _table(world: World, where: Where, listing: _Listing) -> list[Row]:
+    return world.tables.get(where, {}).get(listing.table, [])
 
 
-def _describe(kind: _Describe, tables: Tables, request: Row) -> Row:
-    rows = list(tables.get(kind.table, ()))
-    wanted = request.get(kind.ids)
-    if wanted:
-        if "MaxResults" in request:
-            raise Ec2Error("InvalidParameterCombination", "MaxResults goes without ids.")
-        by_id = {row[kind.id]: row for row in rows}
-        missing = [i for i in wanted if i not in by_id]
-        if missing:
-            raise Ec2Error(kind.missing, f"The ids {', '.join(missing)} do not exist")
-        rows = [by_id[i] for i in wanted]
-    for condition in request.get("Filters") or request.get("Filter") or ():
-        rows = [row for row in rows if _matches(row, condition)]
-    start = 0
-    if request.get("NextToken"):
-        if not request["NextToken"].isdecimal():
-            raise Ec2Error("InvalidNextToken", "The token is not valid.")
-        start = int(request["NextToken"])
-    size = int(request.get("MaxResults") or 1000)
-    more = start + size < len(rows)
-    return {
-        kind.table: rows[start : start + size],
-        **({"NextToken": str(start + size)} if more else {}),
-    }
+def _describe(name: str, listing: _Listing, rows: list[Row], request: Row) -> Row:
+    ids = request.get(listing.ids) if listing.ids else None
+    size = request.get("MaxResults")
+    if ids and size is not None:
+        raise AwsError(
+            "InvalidParameterCombination",
+            f"The parameter {listing.ids} cannot be used with the parameter maxResults",
+        )
+    if listing.least is not None:
+        limits(size, listing.least, listing.most)
+    if name == "DescribeVpcEndpointAssociations":
+        # Many rows have the endpoint's id.
+        rows = [row for row in rows if not ids or row["VpcEndpointId"] in ids]
+    elif ids:
+        rows = by_ids(rows, listing.id, ids, lambda i: not_found(listing.missing, i))
+    conditions = request.get("Filters") or request.get("Filter")
+    rows = filtered(rows, conditions, FILTERS.get(name, {}))
+    found, token = page(rows, request.get("NextToken"), size, listing.most, name)
+    return {listing.key or listing.table: found, **({"NextToken": token} if token else {})}
 
 
-def _matches(row: Row, condition: Row) -> bool:
-    name, values = condition["Name"], condition.get("Values", [])
-    if name.startswith("tag:"):
-        tags = {tag["Key"]: tag["Value"] for tag in row.get("Tags", ())}
-        return tags.get(name[4:]) in values
-    key = "".join(part.capitalize() for part in re.split("[-_]", name))
-    key = {"VpcEndpointState": "State"}.get(key, key)
-    if key not in row:
-        raise Ec2Error("InvalidParameterValue", f"The filter '{name}' is invalid")
-    return str(row[key]) in values
+def not_found(what: str, name: str) -> AwsError:
+    """Return the error for an id that does not exist."""
+    return AwsError(f"{what}.NotFound", f"The ID '{name}' does not exist")
 
 
-def _vpc_attribute(tables: Tables, request: Row) -> Row:
-    for row in tables.get("Vpcs", ()):
-        if row["VpcId"] == request.get("VpcId"):
-            name = request["Attribute"]
-            key = name[:1].upper() + name[1:]
-            return {"VpcId": row["VpcId"], key: {"Value": row["Attributes"][key]}}
-    raise Ec2Error("InvalidVpcID.NotFound", f"The vpc ID '{request.get('VpcId')}' does not exist")
+def _interfaces(world: World, where: Where, request: Row) -> list[Row]:
+    """Interfaces of managed resources may be hidden from who does not ask for them."""
+    rows = world.tables.get(where, {}).get("NetworkInterfaces", [])
+    if request.get("IncludeManagedResources"):
+        return rows
+    return [row for row in rows if not row.get("Operator", {}).get("HiddenByDefault")]
 
 
-def _parse(shape: Shape, parameters: Mapping[str, str], prefix: str) -> Any:
-    """Return a request's parameters as botocore's caller gave them; None for what is absent."""
-    if isinstance(shape, StructureShape):
-        found = {}
-        for name, member in shape.members.items():
-            wire = member.serialization.get("queryName")
-            if wire is None:
-                wire = member.serialization.get("name", name)
-                wire = wire[:1].upper() + wire[1:]
-            value = _parse(member, parameters, f"{prefix}.{wire}" if prefix else wire)
-            if value is not None:
-                found[name] = value
-        return found or ({} if not prefix else None)
-    if isinstance(shape, ListShape):
-        items: list[Any] = []
-        while True:
-            item = _parse(shape.member, parameters, f"{prefix}.{len(items) + 1}")
-            if item is None:
-                return items or None
-            items.append(item)
-    return parameters.get(prefix)
-
-
-def _serialize(operation: OperationModel, value: Row) -> str:
-    inner = "".join(_members(operation.output_shape, value))
-    namespace = MODEL.metadata["xmlNamespace"]
-    return (
-        f'<?xml version="1.0" encoding="UTF-8"?><{operation.name}Response xmlns="{namespace}">'
-        f"<requestId>simulated</requestId>{inner}</{operation.name}Response>"
-    )
-
-
-def _members(shape: StructureShape, value: Row) -> list[str]:
-    """Return the XML of a structure's members; other keys are the simulator's own."""
+def _prefix_lists(world: World, where: Where, request: Row) -> list[Row]:
+    """DescribePrefixLists has AWS's own only, with their ranges."""
     return [
-        _element(member, member.serialization.get("name", name), value[name])
-        for name, member in shape.members.items()
-        if value.get(name) is not None
+        {
+            "PrefixListId": row["PrefixListId"],
+            "PrefixListName": row["PrefixListName"],
+            "Cidrs": [entry["Cidr"] for entry in row["Entries"]],
+        }
+        for row in world.tables.get(where, {}).get("ManagedPrefixLists", [])
+        if row["OwnerId"] == "AWS"
     ]
 
 
-def _element(shape: Shape, name: str, value: Any) -> str:
-    if isinstance(shape, StructureShape):
-        inner = "".join(_members(shape, value))
-    elif isinstance(shape, ListShape):
-        item = shape.member.serialization.get("name", "item")
-        inner = "".join(_element(shape.member, item, v) for v in value)
-    elif isinstance(value, bool):
-        inner = "true" if value else "false"
-    elif isinstance(value, datetime):
-        inner = value.isoformat().replace("+00:00", "Z")
-    else:
-        inner = escape(str(value))
-    return f"<{name}>{inner}</{name}>"
+def _prefix_list_entries(world: World, where: Where, request: Row) -> list[Row]:
+    for row in world.tables.get(where, {}).get("ManagedPrefixLists", ()):
+        if row["PrefixListId"] == request["PrefixListId"]:
+            entries: list[Row] = row["Entries"]
+            return entries
+    raise not_found("InvalidPrefixListID", request["PrefixListId"])
+
+
+def _permissions(world: World, where: Where, request: Row) -> list[Row]:
+    service = request["ServiceId"]
+    tables = world.tables.get(where, {})
+    if all(row["ServiceId"] != service for row in tables.get("ServiceConfigurations", ())):
+        raise not_found("InvalidVpcEndpointServiceId", service)
+    return [row for row in tables.get("ServicePermissions", ()) if row["ServiceId"] == service]
+
+
+def _regions(world: World, where: Where, request: Row) -> list[Row]:
+    rows = world.table("Regions", where.account, "")
+    if request.get("AllRegions"):
+        return rows
+    return [row for row in rows if row["OptInStatus"] != "not-opted-in"]
+
+
+def _zones(world: World, where: Where, request: Row) -> list[Row]:
+    rows = world.tables.get(where, {}).get("AvailabilityZones", [])
+    for key, member in (("ZoneNames", "ZoneName"), ("ZoneIds", "ZoneId")):
+        wanted = request.get(key)
+        for name in wanted or ():
+            if all(row[member] != name for row in rows):
+                raise AwsError("InvalidParameterValue", f"Invalid availability zone: [{name}]")
+        rows = [row for row in rows if not wanted or row[member] in wanted]
+    return rows
+
+
+def _vpc_attribute(world: World, where: Where, request: Row) -> Row:
+    """One attribute a call, as AWS has it."""
+    name = request["Attribute"]
+    key = name[:1].upper() + name[1:]
+    for row in world.tables.get(where, {}).get("Vpcs", ()):
+        if row["VpcId"] == request["VpcId"]:
+            attributes = {"EnableNetworkAddressUsageMetrics": False, **row["Attributes"]}
+            if key not in attributes:
+                raise AwsError("InvalidParameterValue", f"Value ({name}) for attribute is invalid.")
+            return {"VpcId": row["VpcId"], key: {"Value": attributes[key]}}
+    raise not_found("InvalidVpcID", request["VpcId"])
+
+
+# Where the rows are not simply those of a table.
+_ROWS: dict[str, Callable[[World, Where, Row], list[Row]]] = {
+    "DescribeNetworkInterfaces": _interfaces,
+    "DescribeSecurityGroups": groups.security_groups,
+    "DescribePrefixLists": _prefix_lists,
+    "GetManagedPrefixListEntries": _prefix_list_entries,
+    "DescribeVpcEndpointServicePermissions": _permissions,
+    "DescribeRegions": _regions,
+    "DescribeAvailabilityZones": _zones,
+}
+# Where the answer is not a page of rows, or the call changes the world.
+_SPECIAL: dict[str, Callable[[World, Where, Row], Row]] = {
+    "DescribeVpcAttribute": _vpc_attribute,
+    "DescribeVpcEndpointServices": offers.endpoint_services,
+    "AcceptVpcEndpointConnections": changes.accept_connections,
+    "RejectVpcEndpointConnections": changes.reject_connections,
+    "AuthorizeSecurityGroupIngress": changes.authorize_ingress,
+    "RevokeSecurityGroupIngress": changes.revoke_ingress,
+}

@@ -2,62 +2,53 @@
 
 from __future__ import annotations
 
-import io
 import json
-import re
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
+from urllib.parse import parse_qsl, urlencode
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-App = Callable[[Environ, StartResponse], Iterable[bytes]]
+from exporter.simulator import errors
+from exporter.simulator.call import App, Call, Environ, StartResponse, identify, respond, with_body
+from exporter.simulator.state import World
+from exporter.simulator.wire import Api, api
 
-_CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
-# EC2 and STS each say it in their own words, the JSON services in a third.
-_ERRORS = {
-    "denied": (
-        403,
-        {"ec2": "UnauthorizedOperation", "sts": "AccessDenied"},
-        "AccessDeniedException",
-    ),
-    "throttled": (400, {"ec2": "RequestLimitExceeded"}, "ThrottlingException"),
-    "expired": (400, {"ec2": "RequestExpired", "sts": "ExpiredToken"}, "ExpiredTokenException"),
-    "error": (500, {"ec2": "InternalError"}, "InternalFailure"),
-}
-KINDS = (*_ERRORS, "timeout", "dropped", "malformed")
-
-
-class Call(NamedTuple):
-    """What a request asks for, from its signature and body."""
-
-    access_key: str
-    region: str
-    service: str
-    operation: str
+KINDS = (*sorted(errors.KINDS), "timeout", "dropped", "malformed", "empty_page")
+# A token that we gave with an empty page: the real pages follow.
+_OURS = "simulated-empty-page"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong, and where: an empty field means everywhere. `seconds` of a timeout."""
+    """What goes wrong, and where: an empty field means everywhere.
+
+    `account` is the caller's, of AssumeRole the role's. `seconds` is how long a timeout takes.
+    The fault ends by itself after `duration` seconds, and after `times` calls that it hit.
+    """
 
     kind: str
     service: str = ""
     operation: str = ""
+    account: str = ""
     region: str = ""
     seconds: float = 60.0
+    duration: float | None = None
+    times: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no kind of fault: {self.kind}; there are {', '.join(KINDS)}")
 
     def hits(self, call: Call) -> bool:
         """Whether the fault is meant for the call."""
+        service = "elbv2" if self.service == "elasticloadbalancing" else self.service
         return (
-            self.service in ("", call.service)
+            service in ("", call.service)
             and self.operation in ("", call.operation)
+            and self.account in ("", call.account)
             and self.region in ("", call.region)
         )
 
@@ -65,66 +56,106 @@ class Fault:
 class Faults:
     """WSGI middleware: the first fault that hits a call answers it."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, world: World, latency: float = 0.0) -> None:
         self._app = app
+        self._world = world
+        self._latency = latency
         self._lock = threading.Lock()
-        self.faults: list[Fault] = []
+        self._faults: list[Fault] = []
+        self._since = 0.0
+        self._hits: Counter[int] = Counter()
+        # Set when the faults change: whoever hangs in a timeout goes on.
+        self._changed = threading.Event()
         self.calls: Counter[str] = Counter()
+        self.calls_by_scope: Counter[str] = Counter()
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The faults that are in force."""
+        with self._lock:
+            return [f for i, f in enumerate(self._faults) if self._lasts(i, f)]
+
+    @faults.setter
+    def faults(self, faults: list[Fault]) -> None:
+        with self._lock:
+            self._faults = list(faults)
+            self._since = time.monotonic()
+            self._hits.clear()
+            self._changed.set()
+            self._changed = threading.Event()
+
+    def stop(self) -> None:
+        """End every timeout that hangs."""
+        self.faults = []
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer as the fault says, or pass on."""
-        call = identify(environ)
+        call = identify(self._world, environ)
         if call is None:
             return self._app(environ, start_response)
-        with self._lock:
-            self.calls[f"{call.service}:{call.operation}"] += 1
-            fault = next((f for f in self.faults if f.hits(call)), None)
+        if self._latency:
+            time.sleep(self._latency)
+        environ = _without_our_token(environ, call)
+        fault, changed = self._counted(call)
         if fault is None:
             return self._app(environ, start_response)
         if fault.kind == "timeout":
-            time.sleep(fault.seconds)
+            changed.wait(fault.seconds)
         if fault.kind in ("timeout", "dropped"):
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             return []
+        service = api(call.service)
         if fault.kind == "malformed":
-            start_response("200 OK", [("Content-Type", "text/xml")])
-            return [b"<html><body>It works!"]
-        status, codes, other = _ERRORS[fault.kind]
-        return _error(call, status, codes.get(call.service, other), start_response)
+            return respond(start_response, _malformed(service), service.content_type)
+        if fault.kind == "empty_page":
+            page = None if _token(service, call) else service.empty_page(call.operation, _OURS)
+            if page is None:
+                return self._app(environ, start_response)
+            return respond(start_response, page, service.content_type)
+        error = errors.error_of(fault.kind, call)
+        return respond(start_response, service.error(error), service.content_type, error.status)
+
+    def _counted(self, call: Call) -> tuple[Fault | None, threading.Event]:
+        with self._lock:
+            name = f"{call.service}:{call.operation}"
+            self.calls[name] += 1
+            self.calls_by_scope[f"{name}:{call.account}:{call.region}"] += 1
+            for i, fault in enumerate(self._faults):
+                if self._lasts(i, fault) and fault.hits(call):
+                    self._hits[i] += 1
+                    return fault, self._changed
+            return None, self._changed
+
+    def _lasts(self, i: int, fault: Fault) -> bool:
+        young = fault.duration is None or time.monotonic() < self._since + fault.duration
+        return young and (fault.times is None or self._hits[i] < fault.times)
 
 
-def identify(environ: Environ) -> Call | None:
-    """Return what a signed request asks for, None when unsigned; the body stays readable."""
-    found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    if not found:
-        return None
-    access_key, region, service = found.groups()
-    target = environ.get("HTTP_X_AMZ_TARGET", "")
-    if target:
-        operation = target.rpartition(".")[2]
-    else:
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)
-        operation = parse_qs(body.decode("utf-8", "replace")).get("Action", [""])[0]
-    return Call(access_key, region, service, operation)
+def _malformed(service: Api) -> bytes:
+    """Return what a proxy might say, or an answer that breaks off."""
+    if service.protocol == "json":
+        return b'{"NextToken": "x", '
+    return b"<html><body>It works!"
 
 
-def _error(call: Call, status: int, code: str, start_response: StartResponse) -> Iterable[bytes]:
-    message = f"simulated: {call.operation}"
-    if call.service == "ec2":
-        text = (
-            f"<Response><Errors><Error><Code>{code}</Code><Message>{escape(message)}</Message>"
-            "</Error></Errors><RequestID>simulated</RequestID></Response>"
-        )
-        kind = "text/xml"
-    elif call.service == "sts":
-        text = (
-            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
-            f"<Message>{escape(message)}</Message></Error>"
-            "<RequestId>simulated</RequestId></ErrorResponse>"
-        )
-        kind = "text/xml"
-    else:
-        text, kind = json.dumps({"__type": code, "message": message}), "application/x-amz-json-1.1"
-    start_response(f"{status} simulated", [("Content-Type", kind)])
-    return [text.encode()]
+def _token(service: Api, call: Call) -> str:
+    """Return the token that a call gives; empty without."""
+    name = service.token_in(call.operation)
+    if name is None:
+        return ""
+    if service.protocol == "json":
+        return str(json.loads(call.body or b"{}").get(name) or "")
+    return dict(parse_qsl(call.body.decode())).get(name, "")
+
+
+def _without_our_token(environ: Environ, call: Call) -> Environ:
+    """Return the request as it was before our empty page."""
+    if _OURS.encode() not in call.body:
+        return environ
+    service = api(call.service)
+    name = service.token_in(call.operation)
+    if service.protocol == "json":
+        request = {k: v for k, v in json.loads(call.body).items() if k != name}
+        return with_body(environ, json.dumps(request).encode())
+    pairs = [(k, v) for k, v in parse_qsl(call.body.decode(), True) if k != name]
+    return with_body(environ, urlencode(pairs).encode())

@@ -1,19 +1,16 @@
-"""The simulated AWS over HTTP: EC2 from the world's rows, STS and CloudWatch Logs from moto.
+"""The simulated AWS over HTTP: most services from the world's rows, STS and Logs from moto.
 
-Beside AWS's own operations there is `/_simulator/`: calls, faults, truth, clock; for tests.
+Beside AWS's own operations there are IMDS under `/latest/`, and `/_simulator/` for tests.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl
 
-from moto.iam.models import get_account_id_from
 from moto.logs import logs_backends
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -22,11 +19,22 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from exporter.simulator import ec2
+from exporter.simulator import ec2, elbv2, errors, organizations, trail
+from exporter.simulator.call import (
+    Call,
+    Environ,
+    StartResponse,
+    identify,
+    respond,
+    respond_json,
+)
 from exporter.simulator.clock import Clock
-from exporter.simulator.dns import DnsServer
-from exporter.simulator.faults import Environ, Fault, Faults, StartResponse, identify
-from exporter.simulator.world import World
+from exporter.simulator.control import Control
+from exporter.simulator.dns import DnsServers
+from exporter.simulator.faults import Faults
+from exporter.simulator.imds import Imds
+from exporter.simulator.state import PUBLIC, Row, World
+from exporter.simulator.wire import AwsError, api
 
 
 class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto ships no types
@@ -37,38 +45,72 @@ class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto ships no 
         """Say nothing: a client that goes away is no error here."""
 
 
-class Simulator:
-    """A running simulated AWS: `url` for AWS_ENDPOINT_URL, `dns_port` on 127.0.0.1."""
+def _cloudtrail(world: World, call: Call, request: Row) -> Row:
+    if call.operation != "LookupEvents":
+        raise AwsError("UnsupportedOperationException", f"not simulated: {call.operation}")
+    return trail.lookup_events(world, call.where, request)
 
-    def __init__(self, world: World, speed: float = 60.0, seed: int = 1) -> None:
+
+# What is answered from the world's rows; everything else is moto's.
+_SERVICES: dict[str, Callable[[World, Call, Row], Row]] = {
+    "ec2": lambda w, c, r: ec2.answer(w, c.where, c.operation, r),
+    "elbv2": lambda w, c, r: elbv2.answer(w, c.where, c.operation, r),
+    "cloudtrail": _cloudtrail,
+    "organizations": lambda w, c, r: organizations.answer(w, c.where, c.operation, r),
+}
+
+
+class Simulator:
+    """A running simulated AWS: `url` for AWS_ENDPOINT_URL, resolvers on 127.0.0.1.
+
+    `dns_port` is the public resolver's, `dns_ports` are those of the VPCs. `latency` is how many
+    seconds each call takes at least.
+    """
+
+    def __init__(
+        self, world: World, speed: float = 60.0, seed: int = 1, latency: float = 0.0
+    ) -> None:
         self.world = world
         self.clock = Clock(world, speed, seed)
-        self.faults = Faults(self._aws)
+        self.faults = Faults(self._aws, world, latency)
+        self._control = Control(world, self.faults, self.clock)
+        self._imds = Imds(world)
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._dns = DnsServer(world)
+        self._dns = DnsServers(world)
         self._server = make_server(
             "127.0.0.1", 0, self._route, threaded=True, request_handler=_QuietHandler
         )
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.dns_port = 0
+        self.dns_ports: dict[str, int] = {}
         for (account, region), groups in world.log_groups.items():
             for group in groups:
                 logs_backends[account][region].create_log_group(group, {})
 
     def start(self, clock: bool = True) -> None:
         """Begin to answer, and with `clock` to make traffic."""
-        self.dns_port = self._dns.start()
+        self._dns.start()
+        self.dns_ports = dict(self._dns.ports)
+        self.dns_port = self.dns_ports.pop(PUBLIC)
         # How often it looks whether it has to stop.
         serve = partial(self._server.serve_forever, poll_interval=0.02)
         threading.Thread(target=serve, name="aws", daemon=True).start()
         self.clock.running = clock
         self.clock.start()
 
+    def resolvers(self) -> list[Row]:
+        """Return the VPCs' resolvers as a configuration lists them."""
+        return [
+            {"address": f"127.0.0.1:{port}", "vpcs": [vpc]} for vpc, port in self.dns_ports.items()
+        ]
+
     def stop(self) -> None:
         """End, and leave nothing in moto, whose state belongs to the whole process."""
         self.clock.stop()
+        self.faults.stop()
         self._server.shutdown()
         self._server.server_close()
+        self._dns.stop()
         for (account, region), groups in self.world.log_groups.items():
             for group in groups:
                 logs_backends[account][region].groups.pop(group, None)
@@ -76,54 +118,43 @@ class Simulator:
     def _route(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path.startswith("/_simulator/"):
-            return self._control(path.removeprefix("/_simulator/"), environ, start_response)
+            return self._steer(path.removeprefix("/_simulator/"), environ, start_response)
+        if path.startswith("/latest/"):
+            return self._imds(environ, start_response)
         return self.faults(environ, start_response)
 
     def _aws(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        call = identify(environ)
+        call = identify(self.world, environ)
         if call is None:
-            start_response("403 Forbidden", [("Content-Type", "text/plain")])
-            return [b"unsigned\n"]
-        account = self.world.keys.get(call.access_key) or get_account_id_from(call.access_key)
-        if call.service == "ec2":
-            return self._ec2(account, call.region, environ, start_response)
+            return respond(start_response, b"unsigned\n", "text/plain", 403)
+        if call.service in _SERVICES:
+            return self._rows(call, start_response)
+        if call.role_arn and self.world.roles and call.role_arn not in self.world.roles:
+            error, sts = errors.error_of("denied", call), api("sts")
+            return respond(start_response, sts.error(error), sts.content_type, error.status)
         if call.access_key in self.world.keys:
-            environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
+            environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.caller
         answer: Iterable[bytes] = self._moto(environ, start_response)
         return answer
 
-    def _ec2(
-        self, account: str, region: str, environ: Environ, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        parameters = dict(parse_qsl(environ["wsgi.input"].read().decode(), keep_blank_values=True))
-        status = "200 OK"
+    def _rows(self, call: Call, start_response: StartResponse) -> Iterable[bytes]:
+        service = api(call.service)
         try:
+            request = service.parse(call.operation, call.body)
             with self.world.lock:
-                text = ec2.answer(self.world.tables.get((account, region), {}), parameters)
-        except ec2.Ec2Error as error:
-            status, text = "400 Bad Request", ec2.error_xml(error)
-        start_response(status, [("Content-Type", "text/xml;charset=UTF-8")])
-        return [text.encode()]
+                answer = _SERVICES[call.service](self.world, call, request)
+                body = service.answer(call.operation, answer)
+        except AwsError as error:
+            return respond(start_response, service.error(error), service.content_type, error.status)
+        return respond(start_response, body, service.content_type)
 
-    def _control(
-        self, what: str, environ: Environ, start_response: StartResponse
-    ) -> Iterable[bytes]:
+    def _steer(self, what: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         request: Any = json.loads(body) if body else None
-        answer: Any
-        if what == "calls":
-            answer = dict(self.faults.calls)
-        elif what == "truth":
-            answer = self.clock.truth()
-        elif what == "clock":
-            self.clock.running = request["running"]
-            answer = {"running": self.clock.running}
-        elif what == "faults":
-            if request is not None:
-                self.faults.faults = [Fault(**fault) for fault in request]
-            answer = [asdict(fault) for fault in self.faults.faults]
-        else:
-            start_response("404 Not Found", [("Content-Type", "text/plain")])
-            return [b"calls, truth, clock, faults\n"]
-        start_response("200 OK", [("Content-Type", "application/json")])
-        return [json.dumps(answer).encode()]
+        known = self._control.answers
+        if what not in known:
+            return respond(start_response, f"{', '.join(known)}\n".encode(), "text/plain", 404)
+        try:
+            return respond_json(start_response, known[what](request))
+        except (KeyError, TypeError, ValueError) as error:
+            return respond_json(start_response, {"error": str(error)}, 400)
