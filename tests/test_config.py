@@ -48,7 +48,8 @@ BAD = {
     "unknown key at the top": (
         "account: []",
         [
-            "c:1: account: unknown key; known here: accounts, organization, discovery, collectors, metrics, storage"
+            "c:1: account: unknown key; known here: accounts, organization, discovery, collectors, "
+            "metrics, storage"
         ],
     ),
     "unknown key deep down, with its line": (

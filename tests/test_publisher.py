@@ -1,0 +1,180 @@
+"""What the publisher makes of passes: shared endpoints once, nothing of what is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from exporter import metrics as m
+from exporter.flowlogs.ingest import Report
+from exporter.model import Endpoint, Inventory, Known, Scope, Unavailable
+from exporter.publisher import Limits, Publisher, Snapshot
+from tests.harness import parse_series, select
+from tests.worlds import lookup
+
+OWNER, GUEST, OTHER = (
+    Scope(account, "eu-west-1") for account in ("444455556666", "111122223333", "222233334444")
+)
+NOW = 1_700_000_000.0
+DENIED: Unavailable[Mapping[str, Endpoint]] = Unavailable(
+    "DescribeVpcEndpoints: UnauthorizedOperation", "denied"
+)
+
+
+def publisher(*scopes: Scope) -> Publisher:
+    made = Publisher(lambda: NOW, dict, lambda: True)
+    for scope in scopes:
+        made.watch(scope)
+    return made
+
+
+def listing(scope: Scope, *ids: str, owner: str = OWNER.account) -> Inventory:
+    endpoints = {
+        i: Endpoint(i, scope, "Interface", "available", "s", "vpc-1", owner=owner) for i in ids
+    }
+    return Inventory(scope, endpoints=Known(endpoints, NOW))
+
+
+def shown(made: Publisher, scope: Scope) -> set[str]:
+    found = made.inventory(scope)
+    assert found is not None
+    part = found.endpoints if isinstance(found.endpoints, Known) else found.endpoints.last
+    assert part is not None
+    return set(part.value)
+
+
+def test_a_shared_endpoint_is_its_owner_s() -> None:
+    """Listed by its owner and by guests, whichever came first, an endpoint appears once."""
+    for order in ((OWNER, GUEST, OTHER), (GUEST, OTHER, OWNER)):
+        made = publisher(OWNER, GUEST, OTHER)
+        for scope in order:
+            made.put_inventory(listing(scope, "vpce-1"))
+        assert [shown(made, s) for s in (OWNER, GUEST, OTHER)] == [{"vpce-1"}, set(), set()]
+
+
+def test_an_endpoint_whose_owner_is_not_watched() -> None:
+    """It is the first guest's; one that is listed once is whoever's lists it."""
+    made = publisher(GUEST, OTHER)
+    made.put_inventory(listing(GUEST, "vpce-1"))
+    made.put_inventory(listing(OTHER, "vpce-1", "vpce-2"))
+    assert (shown(made, GUEST), shown(made, OTHER)) == ({"vpce-1"}, {"vpce-2"})
+
+
+def test_a_failed_listing_of_the_owner_keeps_its_endpoints() -> None:
+    """What the owner last saw is still its own; before it ever saw anything it is the guest's."""
+    made = publisher(OWNER, GUEST)
+    made.put_inventory(Inventory(OWNER, endpoints=DENIED))
+    made.put_inventory(listing(GUEST, "vpce-1"))
+    assert shown(made, GUEST) == {"vpce-1"}
+    last = listing(OWNER, "vpce-1").endpoints
+    assert isinstance(last, Known)
+    made.put_inventory(Inventory(OWNER, endpoints=replace(DENIED, last=last)))
+    assert (shown(made, OWNER), shown(made, GUEST)) == ({"vpce-1"}, set())
+
+
+def test_the_same_id_in_another_region_is_another_endpoint() -> None:
+    """Only the same Region lists the same endpoint."""
+    elsewhere = replace(OWNER, region="us-east-1")
+    made = publisher(elsewhere, GUEST)
+    made.put_inventory(listing(elsewhere, "vpce-1"))
+    made.put_inventory(listing(GUEST, "vpce-1"))
+    assert shown(made, GUEST) == shown(made, elsewhere) == {"vpce-1"}
+
+
+def test_nothing_is_left_of_what_is_watched_no_more() -> None:
+    """A forgotten scope is gone, and a late pass does not bring it back."""
+    made = publisher(OWNER, GUEST)
+    for scope in (OWNER, GUEST):
+        made.expect(("inventory", scope, ""), ("dns", scope, "r"))
+        made.put_inventory(listing(scope, f"vpce-{scope.account}", owner=scope.account))
+        made.put_lookups(scope, "r", (replace(lookup("a", None, True), as_of=NOW),))
+        made.put_report(scope, Report())
+        made.put_status(("inventory", scope, ""), 0.1, {})
+        made.put_status(("dns", scope, "r"), 0.1, {})
+    made.forget(GUEST)
+    made.put_inventory(listing(GUEST, "vpce-late"))
+    made.put_lookups(GUEST, "r", ())
+    made.put_report(GUEST, Report())
+    snapshot = publish(made)
+    assert [estate.scope for estate in snapshot.world.estates] == [OWNER]
+    assert {s.scope for s in snapshot.world.collectors if s.collector != "accounts"} == {OWNER}
+    assert snapshot.ready
+
+
+def test_a_resolver_that_is_asked_no_more() -> None:
+    """What it answered is dropped, what the others answered stays."""
+    made = publisher(OWNER)
+    made.put_inventory(listing(OWNER, "vpce-0a1"))
+    for label in ("old", "new"):
+        made.put_lookups(OWNER, label, (replace(lookup("a", None, True), resolver=label),))
+        made.put_status(("dns", OWNER, label), 0.1, {})
+    made.keep_resolvers({"new"})
+    snapshot = publish(made)
+    assert [x.resolver for x in snapshot.world.estates[0].lookups] == ["new"]
+    assert [s.part for s in snapshot.world.collectors if s.collector == "dns"] == ["new"]
+
+
+def test_ready_once_is_ready() -> None:
+    """An account that is found later does not stop the scrapes of the others."""
+    made = publisher(OWNER)
+    assert not publish(made).ready
+    made.expect(("inventory", OWNER, ""))
+    assert publish(made).waiting_for
+    made.put_status(("inventory", OWNER, ""), 0.1, {})
+    assert publish(made).ready
+    made.expect(("inventory", GUEST, ""))
+    late = publish(made)
+    assert late.ready
+    assert late.waiting_for == (f"inventory {GUEST.account} {GUEST.region}",)
+
+
+def test_configuration_may_be_older_than_states() -> None:
+    """What is asked for less often is judged for longer; both end as unknown."""
+    made = publisher(OWNER)
+    old = listing(OWNER, "vpce-1")
+    made.put_inventory(
+        replace(old, security_groups=Known({}, NOW - 1000), endpoints=Known({}, NOW - 1000))
+    )
+    made.limit(Limits(states=900, configuration=1500))
+    found = made.inventory(OWNER)
+    assert found is not None
+    assert isinstance(found.endpoints, Unavailable)
+    assert isinstance(found.security_groups, Known)
+
+
+@pytest.mark.parametrize("labels", [(), ("team", "Cost Center")])
+def test_tags_as_labels(labels: tuple[str, ...]) -> None:
+    """Configured tags are labels of _info; an endpoint without one has it empty."""
+    made = publisher(OWNER)
+    tagged = listing(OWNER, "vpce-1")
+    assert isinstance(tagged.endpoints, Known)
+    endpoint = replace(tagged.endpoints.value["vpce-1"], tags={"team": "payments", "x": "y"})
+    made.put_inventory(replace(tagged, endpoints=Known({"vpce-1": endpoint}, NOW)))
+    made.limit(Limits(tag_labels=labels))
+    series = parse_series(publish(made).exposition.text.plain.decode())
+    (found,) = select(series, m.ENDPOINT_INFO.name)
+    tags = {k: v for k, v in dict(found).items() if k.startswith("tag_")}
+    assert tags == ({"tag_team": "payments", "tag_Cost_Center": ""} if labels else {})
+
+
+def publish(made: Publisher) -> Snapshot:
+    """Return what the publisher serves once it has published what it has now."""
+
+    async def main() -> Snapshot:
+        before = made.snapshot
+        running = asyncio.create_task(made.run())
+        made.put_status(("accounts", Scope("", ""), ""), 0.1, {})
+        await _until(lambda: made.snapshot is not before)
+        running.cancel()
+        return made.snapshot
+
+    return asyncio.run(main())
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # the publisher has no event for a test to wait on
+            await asyncio.sleep(0.01)
