@@ -7,33 +7,47 @@ import json
 import sys
 from dataclasses import asdict
 
+from exporter.simulator.organisation import organisation
 from exporter.simulator.server import Simulator
+from exporter.simulator.state import World
 from exporter.simulator.world import demo_world
 
 
 def main() -> None:
     """Run until standard input ends: so it never outlives who started it."""
     parser = argparse.ArgumentParser(prog="python -m exporter.simulator", description=__doc__)
+    parser.add_argument("--world", choices=("demo", "organisation"), default="demo")
     parser.add_argument("--speed", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that each call takes")
     parser.add_argument("--no-clock", action="store_true", help="make no traffic yet")
     arguments = parser.parse_args()
-    world = demo_world(arguments.seed)
-    simulator = Simulator(world, arguments.speed, arguments.seed)
+    world = _world(arguments)
+    simulator = Simulator(world, arguments.speed, arguments.seed, arguments.latency)
     simulator.start(clock=not arguments.no_clock)
-    about = {
-        "url": simulator.url,
-        "dns_port": simulator.dns_port,
-        "access_key": next(iter(world.keys)),
-        "vpc_ids": world.vpc_ids(),
-        "broken": world.broken,
-        "resolvers": simulator.resolvers(),
-        "scenarios": {name: asdict(s) for name, s in world.scenarios.items()},
-    }
-    sys.stdout.write(json.dumps(about) + "\n")
+    sys.stdout.write(json.dumps(_about(simulator)) + "\n")
     sys.stdout.flush()
     sys.stdin.read()
     simulator.stop()
+
+
+def _world(arguments: argparse.Namespace) -> World:
+    if arguments.world == "organisation":
+        return organisation(arguments.seed)
+    return demo_world(arguments.seed)
+
+
+def _about(simulator: Simulator) -> dict[str, object]:
+    world = simulator.world
+    return {
+        "url": simulator.url,
+        "dns_port": simulator.dns_port,
+        "resolvers": simulator.resolvers(),
+        "access_key": next(iter(world.keys)),
+        "vpc_ids": world.vpc_ids(),
+        "broken": world.broken,
+        "scenarios": {name: asdict(scenario) for name, scenario in world.scenarios.items()},
+    }
 
 
 if __name__ == "__main__":

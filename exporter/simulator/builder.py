@@ -36,7 +36,7 @@ class Builder(NetworkBuilder):
         resolves_to: list[str] | None = None,
         group_id: str | None = None,
         error: tuple[str, str] | None = None,
-        subnets: Sequence[Row] | None = None,
+        zones: Sequence[int] = (0, 1),
         ip: str = "ipv4",
         policy: str = ALLOW_ALL,
         created: datetime = CREATED,
@@ -45,7 +45,7 @@ class Builder(NetworkBuilder):
         hidden: bool = False,
         **more: Any,
     ) -> str:
-        """Add an endpoint with an interface in each of its subnets, and its names; returns its id.
+        """Add an endpoint with an interface in each zone, and its names; returns its id.
 
         `private_name` may be a wildcard; `private_dns` says whether it is enabled, yes where there
         is one. `resolves_to` is what it is answered with instead of the endpoint's own addresses.
@@ -53,7 +53,8 @@ class Builder(NetworkBuilder):
         """
         endpoint_id = self.new_id("vpce")
         enabled = private_name is not None if private_dns is None else private_dns
-        subnets = self._last_tier(vpc_id) if subnets is None else subnets
+        tier = self._last_tier(vpc_id)
+        subnets = [tier[zone] for zone in zones]
         grouped = kind != "GatewayLoadBalancer"
         groups = [group_id or self.security_group(vpc_id, f"{name}-endpoint")] if grouped else []
         interfaces = [
@@ -143,8 +144,8 @@ class Builder(NetworkBuilder):
 
     def _last_tier(self, vpc_id: str) -> list[Row]:
         subnets = self.subnets(vpc_id)
-        tier = subnets[-1]["Tags"][0]["Value"]
-        return [s for s in subnets if s["Tags"][0]["Value"] == tier]
+        name = subnets[-1]["Tags"][0]["Value"]
+        return [s for s in subnets if s["Tags"][0]["Value"] == name]
 
     def _group_name(self, group_id: str) -> str:
         return next(

@@ -176,7 +176,7 @@ def _permissions(world: World, where: Where, request: Row) -> list[Row]:
 
 
 def _regions(world: World, where: Where, request: Row) -> list[Row]:
-    rows = world.table("Regions", where.account, "")
+    rows = world.regions
     if request.get("AllRegions"):
         return rows
     return [row for row in rows if row["OptInStatus"] != "not-opted-in"]

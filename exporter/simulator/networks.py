@@ -22,7 +22,7 @@ Rule = tuple[str, int | None, str]
 Entry = tuple[int, str, str, tuple[int, int] | None, str]
 ALL_OUT: Sequence[Rule] = (("-1", None, EVERYWHERE),)
 ALL_ENTRIES: Sequence[Entry] = ((100, "allow", "-1", None, EVERYWHERE),)
-# What /16 of AWS's documentation range for IPv6 the VPCs are cut from.
+# What the VPCs' blocks are cut from: RFC 3849.
 _V6 = IPv6Network("2001:db8::/32")
 
 
@@ -85,7 +85,8 @@ class NetworkBuilder:
         Clients live in the first tier, endpoints in the last.
         """
         vpc_id = self.new_id("vpc")
-        net6 = list(_V6.subnets(new_prefix=56))[len(self.table("Vpcs"))] if ipv6 else None
+        number = len(self.table("Vpcs")) << (128 - 56)
+        net6 = IPv6Network((int(_V6.network_address) + number, 56)) if ipv6 else None
         self.table("Vpcs").append(
             {
                 "VpcId": vpc_id,
@@ -117,7 +118,8 @@ class NetworkBuilder:
                 self._subnet(vpc_id, zone, f"{name}-{tier}", str(next(blocks)), next(blocks6, None))
         routes = [(EVERYWHERE, self.new_id("nat"), "active")] if internet else []
         self.route_table(vpc_id, routes, main=True)
-        self.network_acl(vpc_id, default=True)
+        entries = [*ALL_ENTRIES, *([(101, "allow", "-1", None, "::/0")] if ipv6 else ())]
+        self.network_acl(vpc_id, default=True, ingress=entries, egress=entries)
         return vpc_id
 
     def subnets(self, vpc_id: str, tier: str = "") -> list[Row]:

@@ -96,6 +96,8 @@ class World:
     broken: dict[str, str] = field(default_factory=dict)
     # The VPC that the exporter's host is in, for IMDS; none: there is no IMDS.
     host_vpc: str = ""
+    # The accounts' Regions: rows of ec2:DescribeRegions.
+    regions: list[Row] = field(default_factory=list)
     # How many seconds CloudTrail takes to show an event.
     trail_delay: float = 0.0
     lock: threading.RLock = field(default_factory=threading.RLock)

@@ -1,0 +1,7 @@
+"""Endpoints whose names, rules or routes are wrong."""
+
+from exporter.simulator.stage import Stage
+
+
+def declare(stage: Stage) -> None:
+    """Declare them."""
