@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import settings
 
+from exporter.simulator.organisation import organisation
 from exporter.simulator.server import Simulator
 from exporter.simulator.world import World, demo_world
 
@@ -23,7 +25,21 @@ def world() -> World:
 
 @pytest.fixture
 def simulated(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """A simulator in this process, without traffic, that boto3 is led to."""
+    """A simulator of the small world in this process, without traffic, that boto3 is led to."""
+    with leading(world, monkeypatch) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def organised(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """A simulator of the organisation in this process, without traffic, that boto3 is led to."""
+    with leading(organisation(), monkeypatch) as simulator:
+        yield simulator
+
+
+@contextmanager
+def leading(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """Run a simulator of the world, and lead boto3 to it and nowhere else."""
     for name in [n for n in os.environ if n.startswith("AWS_")]:
         monkeypatch.delenv(name)
     simulator = Simulator(world)
@@ -34,8 +50,10 @@ def simulated(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulat
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    yield simulator
-    simulator.stop()
+    try:
+        yield simulator
+    finally:
+        simulator.stop()
 
 
 @pytest.fixture

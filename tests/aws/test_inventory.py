@@ -1,273 +1,260 @@
-"""The inventory over HTTP: paged, counted, and truthful when AWS is not."""
+"""The inventory over HTTP: both ends, paged, counted, and truthful when AWS is not."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections import Counter
+from math import ceil
 
-import botocore.config
 import pytest
 
-from exporter.aws import inventory
-from exporter.aws.session import CLIENT_CONFIG, Aws
-from exporter.config import Account
-from exporter.model import Inventory, Known, Scope, Unavailable
+from exporter.aws import listing
+from exporter.config import Account, Discovery
+from exporter.model import Inventory, Known, Scope, Unavailable, last_known
 from exporter.simulator.faults import Fault
+from exporter.simulator.organisation import MANAGEMENT
 from exporter.simulator.server import Simulator
-from exporter.simulator.world import ACCOUNT, REGION, Builder, World
+from tests.aws.lists import CONSUMING, OWN, PROVIDING, calls, collect, reaching, value
 
-SCOPE = Scope(ACCOUNT, REGION)
-IMPATIENT = CLIENT_CONFIG.merge(
-    botocore.config.Config(read_timeout=0.5, retries={"mode": "standard", "total_max_attempts": 2})
-)
-
-
-@pytest.fixture
-def listed(simulated: Simulator) -> tuple[Aws, Callable[[], Inventory]]:
-    """Access to the simulator, and a pass of the inventory."""
-    aws = Aws((), config=IMPATIENT)
-    assert aws.scopes() == ((SCOPE,), {})
-    return aws, lambda: inventory.collect(aws.client(SCOPE, "ec2"), SCOPE, time.time)
-
-
-def test_everything_is_listed(listed: tuple[Aws, Callable[[], Inventory]], world: World) -> None:
-    """Endpoints in every state, their interfaces, VPCs with both attributes, subnets, flow logs."""
-    found = listed[1]()
-    assert found.problems() == {}
-    assert isinstance(found.endpoints, Known)
-    assert isinstance(found.interfaces, Known)
-    assert isinstance(found.vpcs, Known)
-    assert isinstance(found.subnets, Known)
-    assert isinstance(found.flow_logs, Known)
-    endpoints = {e.name: e for e in found.endpoints.value.values()}
-    assert {name: e.state for name, e in endpoints.items()} == {
-        "secrets": "available",
-        "ledger": "pending_acceptance",
-        "reports": "rejected",
-        "payments": "available",
-        "queue": "available",
-        "metrics": "available",
-    }
-    assert "refused" not in (endpoints["reports"].last_error or "")
-    assert endpoints["reports"].last_error == (
-        "ConnectionRejected: The endpoint service owner rejected the connection."
-    )
-    assert sorted(n.kind for n in endpoints["secrets"].dns_names) == [
-        "private",
-        "regional",
-        "zonal",
-        "zonal",
-    ]
-    assert len(found.interfaces.value) == 12
-    hostnames = {v.id: v.dns_hostnames for v in found.vpcs.value.values()}
-    legacy = hostnames[endpoints["queue"].vpc_id]
-    assert isinstance(legacy, Known)
-    assert legacy.value is False
-    assert len(found.subnets.value) == 6
-    assert {f.destination for f in found.flow_logs.value.values()} == {"/vpc/shop", "/vpc/legacy"}
-
-
-def test_the_number_of_calls(listed: tuple[Aws, Callable[[], Inventory]], world: World) -> None:
-    """One call a page, two per VPC that holds endpoints, nothing per endpoint."""
-    build = Builder(world, 7)
-    vpc = build.vpc("10.9.0.0/16", "large")
-    group = build.security_group(vpc, "large")
-    for i in range(60):
-        build.endpoint(vpc, f"e{i}", "com.amazonaws.eu-west-1.sqs", group_id=group)
-    build.vpc("10.8.0.0/16", "without endpoints")
-    aws, collect = listed
-    found = collect()
-    assert isinstance(found.endpoints, Known)
-    assert len(found.endpoints.value) == 66
-    counts = {key.operation: n for key, n in aws.requests().items() if key.service == "ec2"}
-    assert counts == {
-        "DescribeVpcEndpoints": 1,
-        "DescribeNetworkInterfaces": 1,
-        "DescribeVpcs": 1,
-        "DescribeSubnets": 1,
-        "DescribeFlowLogs": 1,
-        "DescribeVpcAttribute": 8,
-    }
-
-
-def test_pages_are_followed(
-    listed: tuple[Aws, Callable[[], Inventory]], simulated: Simulator
-) -> None:
-    """More than a page's worth is listed whole."""
-    simulated.world.table("Subnets").extend(
-        {"SubnetId": f"subnet-{i:08x}", "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24"}
-        for i in range(2500)
-    )
-    found = listed[1]()
-    assert isinstance(found.subnets, Known)
-    assert len(found.subnets.value) == 2506
-    assert simulated.faults.calls["ec2:DescribeSubnets"] == 3
-
-
-PARTS = {
-    "DescribeVpcEndpoints": {"endpoints", "interfaces", "vpcs"},
-    "DescribeNetworkInterfaces": {"interfaces"},
-    "DescribeVpcs": {"vpcs"},
-    "DescribeSubnets": {"subnets"},
-    "DescribeFlowLogs": {"flow_logs"},
+WITHOUT = Scope(MANAGEMENT, "us-east-1")
+# Listings in pages of 1,000, and those of other sizes; what has one page here has one call.
+STATES = {
+    "DescribeVpcEndpoints": "endpoints",
+    "DescribeVpcEndpointServiceConfigurations": "services",
+    "DescribeVpcEndpointConnections": "connections",
+    "DescribeNetworkInterfaces": "interfaces",
+    "DescribeFlowLogs": "flow_logs",
+}
+CONFIGURATION = {
+    "DescribeSecurityGroups",
+    "DescribeSecurityGroupRules",
+    "DescribeNetworkAcls",
+    "DescribeRouteTables",
+    "DescribeVpcs",
+    "DescribeSubnets",
+    "DescribeVpcEndpointServices",
+    "DescribeManagedPrefixLists",
+    "DescribeVpcEndpointAssociations",
+    "DescribeLoadBalancers",
+    "DescribeTargetGroups",
 }
 
 
-@pytest.mark.parametrize(
-    "kind", ["denied", "throttled", "error", "expired", "dropped", "malformed"]
-)
-@pytest.mark.parametrize("operation", PARTS)
-def test_a_failed_call_is_unavailable_and_nothing_else(
-    listed: tuple[Aws, Callable[[], Inventory]], simulated: Simulator, operation: str, kind: str
-) -> None:
-    """However a call fails, its part says so and is no empty list; the other parts are known."""
-    simulated.faults.faults = [Fault(kind, "ec2", operation)]
-    aws, collect = listed
-    found = collect()
-    unavailable = {name for name, part in found.parts() if isinstance(part, Unavailable)}
-    assert unavailable == PARTS[operation]
-    expected = {"denied": "denied", "expired": "denied", "throttled": "throttled"}.get(
-        kind, "error"
-    )
-    if kind != "malformed":  # a success whose body cannot be read is one by its status
-        outcomes = {k.outcome for k in aws.requests() if k.operation == operation}
-        assert outcomes == {expected}
-    failed = dict(found.parts())[min(PARTS[operation])]
-    assert isinstance(failed, Unavailable)
-    assert failed.outcome == expected
-    assert failed.last is None
+def stated(found: Inventory) -> Counter[str]:
+    """Return the calls of a first pass by the formula that docs/inventory.md states.
+
+    Every listing that matters is one page here.
+    """
+    counts: Counter[str] = Counter(dict.fromkeys([*STATES, *CONFIGURATION], 1))
+    if not value(found.services):
+        for name in ("DescribeVpcEndpointConnections", "DescribeLoadBalancers"):
+            counts[name] = 0
+        counts["DescribeTargetGroups"] = 0
+    if not value(found.endpoints):
+        counts["DescribeVpcEndpointServices"] = 0
+    if not value(found.endpoint_associations):
+        counts["DescribeVpcEndpointAssociations"] = 0
+    if not found.prefix_list_entries:
+        counts["DescribeManagedPrefixLists"] = 0
+    counts["DescribeVpcAttribute"] = 2 * len(value(found.vpcs))
+    counts["GetManagedPrefixListEntries"] = len(found.prefix_list_entries)
+    counts["DescribeVpcEndpointServicePermissions"] = len(value(found.services))
+    counts["DescribeListeners"] = len(value(found.load_balancers))
+    counts["DescribeLoadBalancerAttributes"] = len(value(found.load_balancers))
+    counts["DescribeTargetGroupAttributes"] = len(value(found.target_groups))
+    counts["DescribeTargetHealth"] = len(value(found.target_groups))
+    return +counts
 
 
-def test_a_slow_call_times_out(
-    listed: tuple[Aws, Callable[[], Inventory]], simulated: Simulator
-) -> None:
-    """A call that is not answered in time is given up, retried, and then unavailable."""
-    simulated.faults.faults = [Fault("timeout", "ec2", "DescribeSubnets", seconds=1)]
-    aws, collect = listed
-    found = collect()
-    assert isinstance(found.subnets, Unavailable)
-    assert "imeout" in found.subnets.reason
-    assert {n for k, n in aws.requests().items() if k.operation == "DescribeSubnets"} == {2}
+@pytest.mark.parametrize("scope", [CONSUMING, PROVIDING, OWN], ids=["consumer", "provider", "own"])
+def test_the_number_of_calls(organised: Simulator, scope: Scope) -> None:
+    """A call a page, two per VPC and load balancer, one per target group and so on; no more."""
+    aws = reaching(scope)
+    first = collect(aws, scope)
+    assert first.problems() == {}
+    assert calls(aws) == stated(first)
+    seen = calls(aws)
+    second = collect(aws, scope, first, age=300)
+    steady = Counter({name: 1 for name in STATES if seen[name]})
+    steady["DescribeTargetHealth"] = len(value(second.target_groups))
+    assert calls(aws) - seen == +steady
+    assert second.problems() == {}
+    assert second.security_group_rules is first.security_group_rules
+    # What was asked has another age than what was not.
+    assert second.endpoints.as_of > first.endpoints.as_of  # type: ignore[union-attr]
 
 
-def test_a_denied_attribute_is_unknown_not_false(
-    listed: tuple[Aws, Callable[[], Inventory]], simulated: Simulator
-) -> None:
-    """A VPC whose attributes may not be read is listed, its attributes unknown."""
-    simulated.faults.faults = [Fault("denied", "ec2", "DescribeVpcAttribute")]
-    found = listed[1]()
-    assert isinstance(found.vpcs, Known)
-    assert all(isinstance(v.dns_support, Unavailable) for v in found.vpcs.value.values())
-    assert len(found.problems()) == 3
-
-
-def test_attributes_that_hang_do_not_hold_up_the_rest(
-    listed: tuple[Aws, Callable[[], Inventory]], simulated: Simulator
-) -> None:
-    """Out of time, the attributes that are left are unknown and everything else is known."""
-    aws, _ = listed
-    found = inventory.collect(aws.client(SCOPE, "ec2"), SCOPE, time.time, budget=-1)
-    assert {what.split(".")[0] for what in found.problems()} == {"vpcs"}
-    assert simulated.faults.calls["ec2:DescribeVpcAttribute"] == 0
-
-
-def test_a_name_listed_twice_is_one() -> None:
-    """A repeated DNS name gives one series, whatever its spelling."""
-    entries = [{"DnsName": "a.example.com"}, {"DnsName": "A.example.com."}]
-    row = {"VpcEndpointId": "vpce-0a1", "DnsEntries": entries}
-    assert len(inventory.endpoint(row, SCOPE).dns_names) == 1
-
-
-def test_a_failure_after_a_success_keeps_what_was_seen(
-    listed: tuple[Aws, Callable[[], Inventory]], simulated: Simulator
-) -> None:
-    """A later pass that fails stands on the earlier one until that is too old."""
-    first = listed[1]()
-    simulated.faults.faults = [Fault("denied", "ec2")]
-    second = listed[1]().carried(first)
-    soon, late = time.time(), time.time() + 1000
-    assert isinstance(second.settled(soon, 900).endpoints, Known)
-    aged = second.settled(late, 900).endpoints
-    assert isinstance(aged, Unavailable)
-    assert aged.last is not None
-    assert len(aged.last.value) == 6
-
-
-def test_a_role_is_assumed_with_its_external_id(simulated: Simulator) -> None:
-    """A configured role is assumed once; its account's resources are listed, not the own one's."""
-    role = Account(
-        role_arn="arn:aws:iam::444455556666:role/privatelink-exporter",
-        external_id="example-id",
-        regions=("eu-west-1", "us-east-1"),
-    )
-    aws = Aws((role, Account(regions=("eu-west-1",))))
-    (there, elsewhere, own), _ = aws.scopes()
-    assert (there, elsewhere) == (
-        Scope("444455556666", "eu-west-1"),
-        Scope("444455556666", "us-east-1"),
-    )
-    assert own == SCOPE
-    simulated.world.tables["444455556666", "eu-west-1"] = {
-        "VpcEndpoints": [{"VpcEndpointId": "vpce-0a1", "State": "Failed", "VpcId": "vpc-0a1"}]
+def test_an_account_without_private_link(organised: Simulator) -> None:
+    """Where nothing is, three calls find that out, and every part is known to be empty."""
+    aws = reaching(WITHOUT)
+    found = collect(aws, WITHOUT)
+    assert calls(aws) == {
+        "DescribeVpcEndpoints": 1,
+        "DescribeVpcEndpointServiceConfigurations": 1,
+        "DescribeSubnets": 1,
     }
-    found = inventory.collect(aws.client(there, "ec2"), there, time.time)
-    assert isinstance(found.endpoints, Known)
-    assert [(e.id, e.state) for e in found.endpoints.value.values()] == [("vpce-0a1", "failed")]
-    nothing = inventory.collect(aws.client(elsewhere, "ec2"), elsewhere, time.time)
-    assert isinstance(nothing.endpoints, Known)
-    assert nothing.endpoints.value == {}
-    counts = {k.operation: (k.account, n) for k, n in aws.requests().items() if k.service == "sts"}
-    assert counts["AssumeRole"] == ("444455556666", 1)
-    assert aws.client(there, "ec2") is aws.client(there, "ec2")
+    assert all(value(part) == {} for _, part in found.listings())
 
 
-def test_an_account_given_twice_is_listed_once(simulated: Simulator) -> None:
-    """The process's own account, configured with a role as well, must not be counted twice."""
-    role = Account(role_arn=f"arn:aws:iam::{ACCOUNT}:role/x", regions=(REGION,))
-    scopes, problems = Aws((Account(regions=(REGION, "us-east-1")), role)).scopes()
-    assert scopes == (SCOPE, Scope(ACCOUNT, "us-east-1"))
-    assert "the role is used" in problems[f"{ACCOUNT} {REGION}"]
+def test_configuration_is_asked_for_again(organised: Simulator) -> None:
+    """When it is old, or when an endpoint or a service is new or changed."""
+    aws = reaching(CONSUMING)
+    first = collect(aws, CONSUMING, clock=lambda: 1000.0)
+    young = collect(aws, CONSUMING, first, 300, clock=lambda: 1299.0)
+    assert young.route_tables is first.route_tables
+    old = collect(aws, CONSUMING, first, 300, clock=lambda: 1301.0)
+    assert value(old.vpc_attributes[next(iter(old.vpc_attributes))])
+    assert all(part.as_of == 1301 for _, part in old.listings())  # type: ignore[union-attr]
+    table = organised.world.table("VpcEndpoints", *_where(CONSUMING))
+    table[0]["Groups"] = []
+    before = calls(aws)
+    changed = collect(aws, CONSUMING, old, 300, clock=lambda: 1302.0)
+    assert all(part.as_of == 1302 for _, part in changed.listings())  # type: ignore[union-attr]
+    # What takes a call for each thing is not asked for again: the things are the same.
+    assert calls(aws)["DescribeVpcAttribute"] == before["DescribeVpcAttribute"]
 
 
-def test_one_account_failing_leaves_the_others(simulated: Simulator) -> None:
-    """Without GetCallerIdentity the roles' accounts are known; a denied role fails alone."""
-    simulated.faults.faults = [Fault("denied", "sts", "GetCallerIdentity")]
-    role = Account(role_arn="arn:aws:iam::444455556666:role/x", regions=(REGION,))
-    aws = Aws((Account(regions=(REGION,)), role), config=IMPATIENT)
-    there = Scope("444455556666", REGION)
-    scopes, problems = aws.scopes()
-    assert scopes == (there,)
-    assert "AccessDenied" in problems["own account"]
-    simulated.faults.faults = [Fault("denied", "sts", "AssumeRole")]
-    assert aws.scopes() == ((there, SCOPE), {})
-    denied = inventory.collect(aws.client(there, "ec2"), there, time.time)
-    assert {name for name, part in denied.parts() if isinstance(part, Unavailable)} == {
-        "endpoints",
-        "interfaces",
-        "vpcs",
-        "subnets",
-        "flow_logs",
+def test_pages_are_followed(organised: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pages give the same inventory as large ones, in as many calls as there are pages."""
+    aws = reaching(CONSUMING, PROVIDING)
+    large = {scope: collect(aws, scope, clock=lambda: 0.0) for scope in (CONSUMING, PROVIDING)}
+    monkeypatch.setattr(listing, "PAGE", 5)
+    monkeypatch.setattr(listing, "SMALLER_PAGES", dict.fromkeys(listing.SMALLER_PAGES, 5))
+    before = calls(aws)
+    for scope, found in large.items():
+        assert collect(aws, scope, clock=lambda: 0.0) == found
+    counts = calls(aws) - before
+    rows = sum(len(value(found.endpoints)) for found in large.values())
+    assert counts["DescribeVpcEndpoints"] >= ceil(rows / 5)
+    rules = sum(len(value(found.security_group_rules)) for found in large.values())
+    assert counts["DescribeSecurityGroupRules"] >= rules / 5
+    assert counts["DescribeTargetGroups"] == ceil(len(value(large[PROVIDING].target_groups)) / 5)
+
+
+def test_only_what_surrounds_endpoints_and_services(organised: Simulator) -> None:
+    """Rules and interfaces of other VPCs are left out; subnets are all there."""
+    aws = reaching(CONSUMING)
+    found = collect(aws, CONSUMING)
+    vpcs = {endpoint.vpc_id for endpoint in value(found.endpoints).values()}
+    assert set(value(found.vpcs)) == vpcs == set(found.vpc_attributes)
+    for part in (found.interfaces, found.network_acls, found.route_tables):
+        assert {item.vpc_id for item in value(part).values()} <= vpcs
+    groups = {rule.group_id for rule in value(found.security_group_rules).values()}
+    assert groups <= set(value(found.security_groups))
+    rows = organised.world.table("Subnets", *_where(CONSUMING))
+    assert set(value(found.subnets)) == {row["SubnetId"] for row in rows}
+
+
+def test_discovery(organised: Simulator) -> None:
+    """Only endpoints of the wanted types with the wanted tags are watched."""
+    aws = reaching(CONSUMING)
+    everything = value(collect(aws, CONSUMING).endpoints).values()
+    gateways = collect(aws, CONSUMING, discovery=Discovery(types=("Gateway",)))
+    assert set(value(gateways.endpoints)) == {e.id for e in everything if e.type == "Gateway"}
+    tagged = next(e for e in everything if "team" in e.tags)
+    wanted = Discovery(tags={"team": (tagged.tags["team"],)})
+    found = value(collect(aws, CONSUMING, discovery=wanted).endpoints).values()
+    assert {e.tags.get("team") for e in found} == {tagged.tags["team"]}
+    assert tagged in found
+    any_team = collect(aws, CONSUMING, discovery=Discovery(tags={"team": ()}))
+    assert set(value(any_team.endpoints)) == {e.id for e in everything if "team" in e.tags}
+
+
+def test_what_to_look_for_is_unknown(organised: Simulator) -> None:
+    """With neither endpoints nor services ever seen, what surrounds them is unknown, not empty."""
+    aws = reaching(CONSUMING)
+    organised.faults.faults = [
+        Fault("denied", "ec2", "DescribeVpcEndpoints"),
+        Fault("denied", "ec2", "DescribeVpcEndpointServiceConfigurations"),
+    ]
+    found = collect(aws, CONSUMING)
+    parts = dict(found.listings())
+    assert isinstance(parts.pop("subnets"), Known)
+    assert {type(part) for part in parts.values()} == {Unavailable}
+    assert "what to look for is unknown" in found.problems()["interfaces"]
+    organised.faults.faults = []
+    assert collect(aws, CONSUMING, found, 300).problems() == {}
+
+
+def test_one_end_denied_leaves_the_other(organised: Simulator) -> None:
+    """A consumer that may not list services sees its endpoints all the same, and the reverse."""
+    aws = reaching(CONSUMING, PROVIDING)
+    organised.faults.faults = [
+        Fault("denied", operation="DescribeVpcEndpointServiceConfigurations")
+    ]
+    consumer = collect(aws, CONSUMING)
+    assert set(consumer.problems()) == {
+        "services",
+        "connections",
+        "load_balancers",
+        "target_groups",
     }
-    assert isinstance(denied.endpoints, Unavailable)
-    assert denied.endpoints.outcome == "denied"
-    own = inventory.collect(aws.client(SCOPE, "ec2"), SCOPE, time.time)
-    assert own.problems() == {}
+    assert value(consumer.interfaces)
+    organised.faults.faults = [Fault("denied", operation="DescribeVpcEndpoints")]
+    provider = collect(aws, PROVIDING)
+    assert set(provider.problems()) == {"endpoints", "service_details", "endpoint_associations"}
+    assert value(provider.interfaces)
 
 
-def test_rows_of_older_and_partial_answers() -> None:
-    """What an answer leaves out is tolerated; what identifies a row is not."""
-    row = {"VpcEndpointId": "vpce-0a1", "VpcId": "vpc-0a1", "State": "Available"}
-    endpoint = inventory.endpoint(row, SCOPE)
-    assert (endpoint.type, endpoint.state, endpoint.dns_names) == ("Gateway", "available", ())
+def test_many_that_fail_alike_are_one_problem(organised: Simulator) -> None:
+    """A denied call for each VPC is told once, with how many it concerns; each is unknown."""
+    aws = reaching(CONSUMING)
+    organised.faults.faults = [Fault("denied", "ec2", "DescribeVpcAttribute")]
+    found = collect(aws, CONSUMING)
+    (what,) = found.problems()
+    vpcs = sorted(value(found.vpcs))
+    assert what == f"vpc_attributes of {vpcs[0]} and {len(vpcs) - 1} more"
+    assert all(isinstance(part, Unavailable) for part in found.vpc_attributes.values())
+
+
+def test_details_that_hang_do_not_hold_up_the_rest(organised: Simulator) -> None:
+    """Out of time, the details that are left are unknown and everything else is known."""
+    found = collect(reaching(CONSUMING), CONSUMING, budget=-1)
+    assert {name.split(" of ")[0] for name in found.problems()} == {
+        "vpc_attributes",
+        "prefix_list_entries",
+    }
+    assert organised.faults.calls["ec2:DescribeVpcAttribute"] == 0
+
+
+def test_a_failure_after_a_success_keeps_what_was_seen(organised: Simulator) -> None:
+    """A pass that fails stands on the one before until that is too old."""
+    aws = reaching(PROVIDING)
+    first = collect(aws, PROVIDING)
+    organised.faults.faults = [Fault("denied")]
+    second = collect(aws, PROVIDING, first)
+    now = time.time()
+    # What nothing needs is not asked for: that nothing does was seen.
+    assert {name for name, part in second.listings() if isinstance(part, Known)} == {
+        "endpoint_associations",
+        "prefix_lists",
+        "service_details",
+    }
+    assert isinstance(second.settled(now, 900, 900).endpoints, Known)
+    health = next(iter(second.target_health))
+    assert isinstance(second.settled(now, 900, 900).target_health[health], Known)
+    late = second.settled(now + 1000, 900, 900)
+    assert isinstance(late.services, Unavailable)
+    assert isinstance(late.target_health[health], Unavailable)
+    assert last_known(late.services) == value(first.services)
+
+
+def test_a_change_of_role_takes_another_client(organised: Simulator) -> None:
+    """A scope that is reached by another role from now on is; a forgotten one has no client."""
+    aws = reaching(CONSUMING)
+    first = aws.client(CONSUMING, "ec2")
+    assert aws.client(CONSUMING, "ec2") is first
+    organised.world.roles.add("arn:aws:iam::222233334444:role/other")
+    role = "arn:aws:iam::222233334444:role/other"
+    aws.reach(CONSUMING, Account(role_arn=role, external_id="example-id", regions=("eu-west-1",)))
+    assert aws.client(CONSUMING, "ec2") is not first
+    assert value(collect(aws, CONSUMING).endpoints)
+    before = aws.requests()
+    aws.forget(CONSUMING)
+    assert aws.requests() == before
     with pytest.raises(KeyError):
-        inventory.endpoint({"State": "available"}, SCOPE)
-    group = inventory.flow_log(
-        {
-            "FlowLogId": "fl-1",
-            "ResourceId": "vpc-1",
-            "LogDestination": "arn:aws:logs:eu-west-1:111122223333:log-group:/a/b:*",
-        }
-    )
-    assert group.destination == "/a/b"
-    assert replace(group, destination="x").aggregation == 600
+        aws.client(CONSUMING, "ec2")
+
+
+def _where(scope: Scope) -> tuple[str, str]:
+    return scope.account, scope.region

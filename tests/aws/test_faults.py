@@ -1,0 +1,168 @@
+"""Every operation with every fault: its part is Unavailable, all others current; it recovers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from exporter.aws.accounts import Accounts
+from exporter.aws.session import Aws
+from exporter.config import parse
+from exporter.model import Inventory, Known, Scope, Unavailable
+from exporter.simulator.faults import KINDS, Fault
+from exporter.simulator.organisation import CONSUMER, organisation
+from exporter.simulator.server import Simulator
+from tests.aws.lists import CONSUMING, IMPATIENT, PROVIDING, collect, reaching
+from tests.conftest import leading
+
+# The part of the inventory that each operation fills, and in which account something is.
+PARTS = {
+    "DescribeVpcEndpoints": ("endpoints", CONSUMING),
+    "DescribeVpcEndpointServiceConfigurations": ("services", PROVIDING),
+    "DescribeVpcEndpointConnections": ("connections", PROVIDING),
+    "DescribeVpcEndpointServicePermissions": ("service_permissions", PROVIDING),
+    "DescribeVpcEndpointServices": ("service_details", CONSUMING),
+    "DescribeVpcEndpointAssociations": ("endpoint_associations", CONSUMING),
+    "DescribeNetworkInterfaces": ("interfaces", CONSUMING),
+    "DescribeVpcs": ("vpcs", CONSUMING),
+    "DescribeVpcAttribute": ("vpc_attributes", CONSUMING),
+    "DescribeSubnets": ("subnets", CONSUMING),
+    "DescribeSecurityGroups": ("security_groups", CONSUMING),
+    "DescribeSecurityGroupRules": ("security_group_rules", CONSUMING),
+    "DescribeNetworkAcls": ("network_acls", CONSUMING),
+    "DescribeRouteTables": ("route_tables", CONSUMING),
+    "DescribeManagedPrefixLists": ("prefix_lists", CONSUMING),
+    "GetManagedPrefixListEntries": ("prefix_list_entries", CONSUMING),
+    "DescribeFlowLogs": ("flow_logs", CONSUMING),
+    "DescribeLoadBalancers": ("load_balancers", PROVIDING),
+    "DescribeListeners": ("listeners", PROVIDING),
+    "DescribeLoadBalancerAttributes": ("load_balancer_attributes", PROVIDING),
+    "DescribeTargetGroups": ("target_groups", PROVIDING),
+    "DescribeTargetGroupAttributes": ("target_group_attributes", PROVIDING),
+    "DescribeTargetHealth": ("target_health", PROVIDING),
+}
+OUTCOMES = {"throttled": "throttled", "denied": "denied", "expired": "denied"}
+
+
+class Estate:
+    """The organisation, as it was before anything went wrong. Time here is a count of passes."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.aws = reaching(CONSUMING, PROVIDING)
+        self._time = count(1)
+        self.seen = {scope: self.collect(scope) for scope in (CONSUMING, PROVIDING)}
+
+    def collect(
+        self, scope: Scope, previous: Inventory | None = None, age: float = 0.0
+    ) -> Inventory:
+        now = float(next(self._time))
+        return collect(self.aws, scope, previous, age, clock=lambda: now)
+
+
+@pytest.fixture(scope="module")
+def estate() -> Iterator[Estate]:
+    with pytest.MonkeyPatch.context() as patch, leading(organisation(), patch) as simulator:
+        yield Estate(simulator)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("operation", PARTS)
+def test_an_operation_fails(estate: Estate, operation: str, kind: str) -> None:
+    """Only what the operation tells is lost, with what was seen before; an empty page is none."""
+    name, scope = PARTS[operation]
+    before = estate.seen[scope]
+    # One call hangs at most: the others of its kind follow in time, as the next intervals would.
+    times = 1 if kind == "timeout" else None
+    estate.simulator.faults.faults = [Fault(kind, operation=operation, times=times)]
+    try:
+        found = estate.collect(scope, before)
+    finally:
+        estate.simulator.faults.faults = []
+    if kind == "empty_page":
+        assert found.problems() == {}
+        assert values(found) == values(before)
+        return
+    failed = {part for part, _, _ in found.unavailable()}
+    assert failed == {name}
+    for _, of, part in found.unavailable():
+        assert part.outcome == OUTCOMES.get(kind, "error"), part
+        held = getattr(before, name)
+        assert part.last == (held[of] if of else held)
+    now = max(part.as_of for _, part in found.listings() if isinstance(part, Known))
+    for other, listing in found.listings():
+        if other != name:
+            assert isinstance(listing, Known)
+            assert listing.as_of == now, other
+    # Configuration that was seen is not due: what failed is asked for again all the same.
+    recovered = estate.collect(scope, found, age=1e9)
+    assert recovered.problems() == {}
+    assert values(recovered) == values(before)
+
+
+def values(inventory: Inventory) -> dict[str, object]:
+    """Return everything that an inventory knows, without when it was seen."""
+    listings = {name: part.value for name, part in inventory.listings() if isinstance(part, Known)}
+    details = {
+        (name, of): part.value
+        for name, parts in inventory.details()
+        for of, part in parts.items()
+        if isinstance(part, Known)
+    }
+    return {**listings, **details}  # type: ignore[dict-item]
+
+
+FINDING = {
+    "GetCallerIdentity": set[str](),
+    "ListAccounts": set[str](),
+    "DescribeRegions": set[str](),
+    "AssumeRole": {CONSUMER},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("operation", FINDING)
+def test_finding_accounts_fails(estate: Estate, operation: str, kind: str) -> None:
+    """What is found at first needs the call; what was found before stands while it fails."""
+    config = parse("organization: {role_name: privatelink-exporter, regions: all}", "test")
+    accounts = Accounts(Aws(config=IMPATIENT), lambda: 0.0)
+    accounts.configure(config, 0.0)
+    account = CONSUMER if operation == "AssumeRole" else ""
+    fault = Fault(kind, operation=operation, account=account)
+    estate.simulator.faults.faults = [fault]
+    try:
+        blind = accounts.find()
+        estate.simulator.faults.faults = []
+        whole = accounts.find()
+        assert len(whole.scopes) == 6
+        assert whole.problems == {}
+        estate.simulator.faults.faults = [fault]
+        again = accounts.find()
+    finally:
+        estate.simulator.faults.faults = []
+    assert again.scopes == whole.scopes
+    if kind == "empty_page":
+        assert blind == whole
+    else:
+        assert blind.problems
+        missing = {scope.account for scope in whole.scopes} - {s.account for s in blind.scopes}
+        assert missing == (FINDING[operation] or {scope.account for scope in whole.scopes})
+
+
+def test_every_operation_has_its_line(estate: Estate) -> None:
+    """A call that this table does not know would not be tested."""
+    asked = {key.operation for key in estate.aws.requests() if key.service in ("ec2", "elbv2")}
+    assert asked == set(PARTS)
+
+
+def test_an_unavailable_part_is_never_empty(estate: Estate) -> None:
+    """With everything failing from the start no part is an empty listing."""
+    for kind in ("denied", "malformed"):
+        estate.simulator.faults.faults = [Fault(kind)]
+        try:
+            found = estate.collect(CONSUMING)
+        finally:
+            estate.simulator.faults.faults = []
+        assert all(isinstance(part, Unavailable) for _, part in found.listings())
