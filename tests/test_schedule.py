@@ -54,7 +54,8 @@ def test_what_hangs_leaves_threads_to_the_others(scopes: list[Scope], limit: int
 
 def test_a_pass_that_still_runs_is_not_run_twice() -> None:
     """The next pass says so, and what the late one finds is put when it ends."""
-    release, put = threading.Event(), []
+    release = threading.Event()
+    put: list[bool] = []
 
     async def main() -> None:
         threads = Threads()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import botocore.config
 import pytest
@@ -20,7 +21,10 @@ ROLE = "role_arn: 'arn:aws:iam::444455556666:role/privatelink-exporter'"
 IMPATIENT = CLIENT_CONFIG.merge(
     botocore.config.Config(read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
 )
-Finder = Callable[[str], Callable[[], Found]]
+
+
+class Finder(Protocol):
+    def __call__(self, config: str, age: float = 0.0) -> Callable[[], Found]: ...
 
 
 @pytest.fixture

@@ -203,7 +203,11 @@ def test_an_interface() -> None:
     ids=["v4", "everything to v6", "prefix list", "ICMP of every code", "a peer's group"],
 )  # fmt: skip
 def test_a_security_group_rule(
-    xml: str, egress: str, protocol: str, ports: tuple[int | None, ...], other: dict[str, Any]
+    xml: str,
+    egress: str,
+    protocol: str,
+    ports: tuple[int | None, int | None],
+    other: dict[str, Any],
 ) -> None:
     """Its other side is a block, a prefix list or a group; -1 is every port."""
     (row,) = parsed(
