@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 from dataclasses import asdict
 
+from exporter.simulator.estate import estate
 from exporter.simulator.organisation import organisation
 from exporter.simulator.server import Simulator
 from exporter.simulator.state import World
@@ -16,7 +18,11 @@ from exporter.simulator.world import demo_world
 def main() -> None:
     """Run until standard input ends: so it never outlives who started it."""
     parser = argparse.ArgumentParser(prog="python -m exporter.simulator", description=__doc__)
-    parser.add_argument("--world", choices=("demo", "organisation"), default="demo")
+    parser.add_argument("--world", choices=("demo", "organisation", "estate"), default="demo")
+    large = parser.add_argument_group("the estate")
+    large.add_argument("--accounts", type=int, default=50)
+    large.add_argument("--regions", type=int, default=3)
+    large.add_argument("--endpoints", type=int, default=250, help="in each account and Region")
     parser.add_argument("--speed", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that each call takes")
@@ -34,7 +40,16 @@ def main() -> None:
 def _world(arguments: argparse.Namespace) -> World:
     if arguments.world == "organisation":
         return organisation(arguments.seed)
+    if arguments.world == "estate":
+        _allow_many_sockets()
+        return estate(arguments.accounts, arguments.regions, arguments.endpoints, arguments.seed)
     return demo_world(arguments.seed)
+
+
+def _allow_many_sockets() -> None:
+    """Each VPC's resolver needs two."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _about(simulator: Simulator) -> dict[str, object]:

@@ -60,7 +60,8 @@ class Builder(NetworkBuilder):
         interfaces = [
             self._endpoint_interface(endpoint_id, s, groups, kind, ip, hidden) for s in subnets
         ]
-        names = self._names(endpoint_id, kind, service, interfaces)
+        region = service_region or self.where.region
+        names = self._names(endpoint_id, kind, service, region, interfaces)
         views: dict[str, dict[str, list[str]]] = {PUBLIC: dict(names)}
         if private_name and kind == "Interface":
             views |= self._private(vpc_id, private_name, enabled, names, interfaces, resolves_to)
@@ -69,7 +70,7 @@ class Builder(NetworkBuilder):
             "VpcEndpointType": kind,
             "VpcId": vpc_id,
             **({"ServiceName": service} if service else {}),
-            **({"ServiceRegion": service_region or self.where.region} if service else {}),
+            **({"ServiceRegion": region} if service else {}),
             "State": state,
             "PolicyDocument": policy,
             "RouteTableIds": [],
@@ -169,17 +170,22 @@ class Builder(NetworkBuilder):
         )
 
     def _names(
-        self, endpoint_id: str, kind: str, service: str, interfaces: Sequence[Row]
+        self,
+        endpoint_id: str,
+        kind: str,
+        service: str,
+        region: str,
+        interfaces: Sequence[Row],
     ) -> dict[str, list[str]]:
-        """Return the regional name, then the zonal ones, with their addresses."""
-        if kind not in ("Interface", "Resource", "ServiceNetwork"):
+        """Return the regional name, then the zonal ones, with their addresses.
+
+        They are in the service's Region. Resource and ServiceNetwork endpoints are named by their
+        associations.
+        """
+        if kind != "Interface":
             return {}
         suffix = f"{self._random.getrandbits(40):08x}"[:8]
-        label = service.rsplit(".", 1)[-1] if kind == "Interface" else "vpc-lattice"
-        domain = f"{label}.{self.where.region}.vpce.amazonaws.com"
-        if kind != "Interface":
-            # Named by their associations.
-            return {}
+        domain = f"{service.rsplit('.', 1)[-1]}.{region}.vpce.amazonaws.com"
         names = {
             f"{endpoint_id}-{suffix}.{domain}": [a for i in interfaces for a in addresses_of(i)]
         }

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from ipaddress import ip_network
 from typing import Any, NamedTuple
 
 from exporter.simulator import changes, groups, network, records, trail
@@ -20,7 +21,8 @@ AGGREGATION = 60.0
 DELIVERY = 300.0
 # In windows: how long the group stays closed, then open.
 CLOSED, OPEN = 45, 45
-# What the log groups keep, in seconds.
+# What the log groups keep, and what the truth remembers, in seconds.
+LOGS_RETENTION = 3600.0
 RETENTION = 7200.0
 # Flows that never reach an interface: their endpoint is in none of these states.
 _IN_USE = ("available", "partial")
@@ -153,7 +155,9 @@ class Clock:
         }
         for flow in world.traffic:
             endpoint = endpoints[flow.endpoint_id]
-            if endpoint["State"].lower() in _IN_USE and endpoint["NetworkInterfaceIds"]:
+            if endpoint["VpcEndpointType"] == "Gateway":
+                yield from self._gateway(flow, interfaces[flow.client_interface_id], endpoint)
+            elif endpoint["State"].lower() in _IN_USE and endpoint["NetworkInterfaceIds"]:
                 own = [interfaces[i] for i in endpoint["NetworkInterfaceIds"]]
                 yield from self._flow(flow, interfaces[flow.client_interface_id], own)
         for name in sorted({flow.client_interface_id for flow in world.traffic}):
@@ -169,6 +173,16 @@ class Clock:
             )
             if flow.late_rejects:
                 yield from records.late(self._random, client, target, flow.port)
+
+    def _gateway(self, flow: Traffic, client: Row, endpoint: Row) -> Iterable[Record]:
+        lists = self._world.table("ManagedPrefixLists", endpoint["OwnerId"], _region(endpoint))
+        row = next(r for r in lists if r["PrefixListName"] == endpoint["ServiceName"])
+        target = str(next(ip_network(row["Entries"][0]["Cidr"]).hosts()))
+        passed = network.groups_allow(
+            self._world, client, True, target, flow.port, None
+        ) and network.acl_allows(self._world, client["SubnetId"], True, target, flow.port)
+        for _ in range(flow.connections):
+            yield from records.outward(self._random, client, target, flow.port, passed)
 
     def _write(
         self,
@@ -219,7 +233,7 @@ class Clock:
                     backend.create_log_stream(group, stream)
                 events = [{"timestamp": d.start * 1000, "message": d.line} for d in lines]
                 streams[stream].put_log_events(events)
-                oldest = (now - RETENTION) * 1000
+                oldest = (now - LOGS_RETENTION) * 1000
                 if streams[stream].events[0].timestamp < oldest:
                     streams[stream].events = [
                         e for e in streams[stream].events if e.timestamp >= oldest
@@ -233,6 +247,11 @@ class Clock:
                         total[2] += packets
             for key in [k for k in self._truth if k[2] < now - RETENTION]:
                 del self._truth[key]
+
+
+def _region(endpoint: Row) -> str:
+    region: str = endpoint["ServiceRegion"]
+    return region
 
 
 def covers(flow_log: Row, interface: Row) -> bool:

@@ -90,6 +90,14 @@ def connection(
         yield Record(client, *reply, _action(way.client_in), *back, "ingress")
 
 
+def outward(draw: Random, client: Row, target: str, port: int, passed: bool) -> Iterator[Record]:
+    """Return the record of a connection through a gateway endpoint, which has no interface."""
+    if client["PrivateIpAddresses"]:
+        pair = (client["PrivateIpAddress"], target, draw.randrange(32768, 61000), port)
+        packets = draw.randrange(1, 10)
+        yield Record(client, *pair, _action(passed), packets, packets * 60, _SYN, "egress")
+
+
 def late(draw: Random, client: Row, endpoint: Row, port: int) -> Iterator[Record]:
     """Return a packet that came after its connection was closed: refused, and no SYN."""
     pair = common_family(client, endpoint)

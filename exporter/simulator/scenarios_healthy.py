@@ -5,7 +5,7 @@ from __future__ import annotations
 from exporter.simulator import lattice
 from exporter.simulator.networks import route
 from exporter.simulator.stage import Stage
-from exporter.simulator.state import REGION
+from exporter.simulator.state import REGION, Traffic
 
 S3_PREFIX_LIST = "pl-6da54004"
 S3_BLOCKS = ("203.0.113.0/25", "203.0.113.128/25")
@@ -70,6 +70,7 @@ def _gateway(stage: Stage) -> None:
     )
     summary = "S3 by a gateway endpoint, its route in the clients' table."
     stage.told("s3-gateway", "endpoint", stage.consumer, endpoint_id, summary, None, "pass")
+    stage.world.traffic.append(Traffic(endpoint_id, data.clients[0]))
     # AWS demands a gateway endpoint beside this one: traffic from the VPC goes there on purpose.
     stage.endpoint(
         "s3-inbound-resolver",
