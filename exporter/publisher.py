@@ -47,11 +47,13 @@ class Publisher:
         keep: float,
         requests: Callable[[], Mapping[RequestKey, int]],
         store_ok: Callable[[], bool],
+        reload_ok: Callable[[], bool] = lambda: True,
     ) -> None:
         self._clock = clock
         self._keep = keep
         self._requests = requests
         self._store_ok = store_ok
+        self._reload_ok = reload_ok
         self._dirty = asyncio.Event()
         self._expected: set[Key] = set()
         self._statuses: dict[Key, CollectorStatus] = {}
@@ -92,6 +94,10 @@ class Publisher:
         self._statuses[key] = CollectorStatus(collector, scope, part, now, duration, last, problems)
         self._dirty.set()
 
+    def touch(self) -> None:
+        """Have what changed elsewhere published soon."""
+        self._dirty.set()
+
     async def run(self) -> None:
         """Publish for ever."""
         while True:
@@ -117,6 +123,7 @@ class Publisher:
             tuple(self._statuses[key] for key in sorted(self._statuses)),
             self._requests(),
             self._store_ok(),
+            self._reload_ok(),
         )
 
     def _estate(self, scope: Scope, now: float) -> Estate:

@@ -6,24 +6,31 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import dns.exception
 import structlog
 
 from exporter import __version__
-from exporter.aws.session import Aws
+from exporter.aws.session import Aws, NoAccess
 from exporter.config import Config
 from exporter.daemon import Daemon, keep
 from exporter.dns import servers
 from exporter.publisher import Publisher, Snapshot
-from exporter.store import Store
+from exporter.reload import Reloader
+from exporter.store import Store, StoreError
 from exporter.web.app import create_app
+from exporter.web.auth import Passwords
+from exporter.web.front import Exposure, front
+from exporter.web.live import LiveWebConfig
 from exporter.web.server import Server, is_loopback, listen
 
 log = structlog.get_logger()
 
 OWN_PATHS = ("/", "/api/v1/endpoints", "/api/v1/status", "/-/healthy", "/-/ready")
+# What a daemon says that cannot go on with a new configuration, and so keeps the old one.
+_REFUSALS = (NoAccess, StoreError, dns.exception.DNSException, OSError, ValueError)
 
 # Called with the base URL and the snapshot once everything has reported; used by `demo`.
 Guide = Callable[[str, Snapshot], None]
@@ -33,20 +40,32 @@ class CannotStart(Exception):  # noqa: N818  # reads as what it is
     """Raised when this host lacks what the daemon needs; says what, and the remedy."""
 
 
+@dataclass(frozen=True, slots=True)
+class Web:
+    """The `--web.*` flags."""
+
+    address: str
+    telemetry_path: str
+    config_file: Path | None = None
+    lifecycle: bool = False
+
+
 async def run(
     config: Config,
-    address: str,
-    telemetry_path: str,
+    config_file: Path | None,
+    web: Web,
     storage: Path,
-    on_signals: Callable[[asyncio.Event], None],
+    on_signals: Callable[[asyncio.Event, asyncio.Event], None],
     guide: Guide | None = None,
 ) -> None:
-    """Serve until a signal sets the event that `on_signals` gets.
+    """Serve until a signal sets the first event that `on_signals` gets.
 
-    Raises NoAccess, StoreError, ListenError or CannotStart when it cannot begin.
+    The second one has the configuration read again. Raises NoAccess, StoreError, ListenError,
+    ConfigError or CannotStart when it cannot begin.
     """
-    stop = asyncio.Event()
-    on_signals(stop)
+    stop, hangup = asyncio.Event(), asyncio.Event()
+    on_signals(stop, hangup)
+    live = LiveWebConfig(web.config_file)
     aws = Aws(config.accounts)
     # Where there is no profile this asks the instance metadata service, which may be slow to
     # not be there.
@@ -67,30 +86,50 @@ async def run(
             f"This host has no DNS resolver ({error}). List one in the configuration: "
             "collectors.dns.resolvers: [{address: 169.254.169.253}]"
         ) from None
-    listener = listen(address)
+    listener = listen(web.address)
     try:
         store = Store(storage)
     except BaseException:
         listener.close()
         raise
-    publisher = Publisher(time.time, keep(config), aws.requests, lambda: store.ok)
-    server = Server(create_app(lambda: publisher.snapshot, telemetry_path))
+    reloader = Reloader(config, config_file, live, lambda new: daemon.reload(new), _REFUSALS)
+    publisher = Publisher(
+        time.time, keep(config), aws.requests, lambda: store.ok, lambda: reloader.ok
+    )
+    daemon = Daemon(config, aws, store, resolvers, publisher)
+    app = create_app(
+        lambda: publisher.snapshot,
+        web.telemetry_path,
+        reloader.reload if web.lifecycle else None,
+    )
+    passwords = Passwords()
+    server = Server(front(app, lambda: live.current, passwords), lambda: live.current.tls)
     host, port = listener.getsockname()[:2]
     log.info("listening", version=__version__, address=f"{host}:{port}", storage=str(storage))
-    if not is_loopback(listener):
-        log.warning(
-            "whoever reaches this address reads everything here: there is no authentication"
-        )
+    exposure = Exposure(is_loopback(listener))
+    exposure.tell(live.current)
+
+    def changed() -> None:
+        publisher.touch()
+        exposure.tell(live.current)
+
+    live.on_change = reloader.on_change = changed
 
     async def watch() -> None:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        collecting = asyncio.create_task(Daemon(config, aws, store, resolvers, publisher).run(stop))
-        guiding = asyncio.create_task(_guide(publisher, guide, f"http://{host}:{port}"))
+        collecting = asyncio.create_task(daemon.run(stop))
+        scheme = "https" if live.current.tls else "http"
+        others = [
+            asyncio.create_task(_guide(publisher, guide, f"{scheme}://{host}:{port}")),
+            asyncio.create_task(live.watch()),
+            asyncio.create_task(reloader.on_hangups(hangup)),
+        ]
         try:
             await asyncio.wait({serving, collecting}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.set()
-            guiding.cancel()
+            for task in others:
+                task.cancel()
             server.should_exit = True
         await collecting
         await serving
@@ -98,6 +137,7 @@ async def run(
     try:
         await watch()
     finally:
+        passwords.close()
         store.close()
     log.info("stopped")
 

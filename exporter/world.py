@@ -68,3 +68,4 @@ class World:
     collectors: tuple[CollectorStatus, ...] = ()
     requests: Mapping[RequestKey, int] = field(default_factory=dict)
     store_ok: bool = True
+    reload_ok: bool = True

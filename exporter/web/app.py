@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib import resources
 
 import jinja2
@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from exporter.publisher import Snapshot
-from exporter.web import api
+from exporter.web import api, lifecycle
 
 _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
@@ -22,8 +22,15 @@ _SECURITY = {
 }
 
 
-def create_app(snapshot: Callable[[], Snapshot], telemetry_path: str) -> Starlette:
-    """Return the application; `snapshot` gives what was published last."""
+def create_app(
+    snapshot: Callable[[], Snapshot],
+    telemetry_path: str,
+    reload: Callable[[], Awaitable[list[str]]] | None = None,
+) -> Starlette:
+    """Return the application; `snapshot` gives what was published last.
+
+    `reload` reads the configuration again and returns what is wrong with it; None: not allowed.
+    """
     templates = jinja2.Environment(
         loader=jinja2.FunctionLoader(
             lambda name: resources.files("exporter.web").joinpath("templates", name).read_text()
@@ -79,6 +86,7 @@ def create_app(snapshot: Callable[[], Snapshot], telemetry_path: str) -> Starlet
             Route("/api/v1/status", status),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
+            Route("/-/reload", lifecycle.endpoint(reload), methods=["POST", "PUT"]),
         ]
     )
 
