@@ -17,8 +17,9 @@ Loc: TypeAlias = tuple[int | str, ...]
 # Values in a configuration, its aliases expanded: far above any real one, far below what hurts.
 LARGEST = 100_000
 
-# What no error may repeat: a password's hash, and what YAML quotes of one.
-_SECRET = re.compile(r"\$\d\w?\$[^\s:]*|(?<=not YAML: ).*'.*'")
+# What no error may repeat: a password's hash, and what PyYAML quotes but for its own words.
+_HASH = re.compile(r"\$\d\w?\$[^\s:]*")
+_QUOTED = re.compile(r"'(?!<)[^']{3,}'|\"(?!<)[^\"]{3,}\"")
 # No key is as long as a line of a PEM file, which misplaced indentation may make one.
 LONGEST_KEY = 60
 
@@ -81,8 +82,13 @@ def parse(
         if result is not None and not found:
             return result
     if secret:
-        found = [(line, _SECRET.sub("…", message)) for line, message in found]
+        found = [(line, _without_secrets(message)) for line, message in found]
     raise ConfigError([f"{source}:{line}: {message}" for line, message in sorted(found)])
+
+
+def _without_secrets(message: str) -> str:
+    message = _HASH.sub("…", message)
+    return _QUOTED.sub("…", message) if message.startswith("not YAML") else message
 
 
 class _NotYaml(Exception):  # noqa: N818  # reads as what it is

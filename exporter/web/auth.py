@@ -76,27 +76,28 @@ class Passwords:
             full = len(self._under_way) >= WAITING
             if full or self._waiting.get(client, 0) >= WAITING_PER_CLIENT:
                 return Verdict.BUSY
-            task = asyncio.create_task(self._compare(key, password, against, client))
+            task = asyncio.create_task(self._compare(key, password, against))
             self._under_way[key] = task
+            self._waiting[client] = self._waiting.get(client, 0) + 1
+            task.add_done_callback(lambda _: self._compared(key, client))
         # Who asked may hang up; others may wait for the same.
         same = await asyncio.shield(task) and known is not None
         return Verdict.RIGHT if same else Verdict.WRONG
 
-    async def _compare(self, key: bytes, password: bytes, against: bytes, client: str) -> bool:
-        self._waiting[client] = self._waiting.get(client, 0) + 1
-        try:
-            loop = asyncio.get_running_loop()
-            same = await loop.run_in_executor(self._pool, self._check, password, against)
-        finally:
-            del self._under_way[key]
-            self._waiting[client] -= 1
-            if not self._waiting[client]:
-                del self._waiting[client]
+    async def _compare(self, key: bytes, password: bytes, against: bytes) -> bool:
+        loop = asyncio.get_running_loop()
+        same = await loop.run_in_executor(self._pool, self._check, password, against)
         remembered = self._right if same else self._wrong
         remembered[key] = None
         if len(remembered) > REMEMBERED:
             remembered.popitem(last=False)
         return same
+
+    def _compared(self, key: bytes, client: str) -> None:
+        del self._under_way[key]
+        self._waiting[client] -= 1
+        if not self._waiting[client]:
+            del self._waiting[client]
 
     def _key(self, *parts: bytes) -> bytes:
         # Each with its length: no two credentials have the same text.

@@ -74,7 +74,7 @@ def _bcrypt(value: str) -> str:
     """The hash is never repeated in what is said of it."""
     match = _HASH.fullmatch(value)
     if not match:
-        raise ValueError("not a bcrypt hash; make one: htpasswd -nBC 10 '' | tr -d ':\\n'")
+        raise ValueError("not a bcrypt hash; make one: htpasswd -nBC 10 USER")
     if not 4 <= int(match["cost"]) <= HIGHEST_COST:
         raise ValueError(
             f"the cost {int(match['cost'])} is not between 4 and {HIGHEST_COST}; 10 to 12 is usual"
