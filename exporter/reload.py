@@ -10,7 +10,7 @@ import structlog
 
 from exporter import config as configuration
 from exporter.config import Config, ConfigError
-from exporter.web.live import LiveWebConfig
+from exporter.web.live import LiveWebConfig, survive
 
 log = structlog.get_logger()
 
@@ -51,21 +51,12 @@ class Reloader:
         """
         async with self._lock:
             try:
-                errors = [*await self._reload_web(), *await self._reload_config()]
+                errors = [*await self._web.reload(), *await self._reload_config()]
             finally:
                 self.on_change()
             if not errors:
                 log.info("configuration loaded again", file=str(self._file or ""))
             return errors
-
-    async def _reload_web(self) -> list[str]:
-        try:
-            found, seen = await asyncio.to_thread(self._web.read)
-        except ConfigError as error:
-            self._web.refuse(error.errors, again=True)
-            return error.errors
-        self._web.put(found, seen)
-        return []
 
     async def _reload_config(self) -> list[str]:
         if self._file is None:
@@ -96,4 +87,4 @@ class Reloader:
         while True:
             await hangup.wait()
             hangup.clear()
-            await self.reload()
+            await survive(self.reload(), "a reload")

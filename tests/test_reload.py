@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from exporter.config import Config, parse
 from exporter.reload import Reloader
@@ -77,6 +78,32 @@ def test_what_the_daemon_cannot_take_is_refused(tmp_path: Path) -> None:
         assert told == [False]
 
     asyncio.run(main())
+
+
+def test_a_bug_ends_one_reload(tmp_path: Path) -> None:
+    """A hangup whose reload breaks is logged, and the next one is answered."""
+    file = tmp_path / "config.yaml"
+    file.write_text("")
+    daemon = Daemon(KeyError("a bug"))
+
+    async def main() -> None:
+        made, told = reloader(daemon, file)
+        hangup = asyncio.Event()
+        following = asyncio.create_task(made.on_hangups(hangup))
+        for expected in (False, True):
+            hangup.set()
+            count = len(told)
+            async with asyncio.timeout(10):
+                while len(told) == count:  # noqa: ASYNC110  # the reload tells nobody else
+                    await asyncio.sleep(0.01)
+            assert told[-1] is expected
+            daemon.error = None
+        following.cancel()
+
+    with capture_logs() as logged:
+        asyncio.run(main())
+    broke = [entry for entry in logged if entry["event"] == "broke"]
+    assert [type(entry["exc_info"]) for entry in broke] == [KeyError]
 
 
 def test_the_two_files_do_not_wait_for_each_other(tmp_path: Path) -> None:

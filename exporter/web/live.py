@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import structlog
 
@@ -24,70 +24,84 @@ _Stat: TypeAlias = tuple[int, ...] | None
 class LiveWebConfig:
     """Holds what new connections and requests are served with; without a file, plain HTTP.
 
-    `on_change` is called when what is in force changed, or when it began or ceased to be what
-    the file says.
+    Raises ConfigError when the file has errors at the start. `on_change` is called when following
+    the files changed what is in force, or whether that is what they say.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self.on_change: Callable[[], None] = lambda: None
         self._seen: tuple[_Stat, ...] = ()
         self._told: list[str] = []
+        self._lock = asyncio.Lock()
+        self.on_change: Callable[[], None] = lambda: None
         self.current = WebConfig()
         self.ok = True
         if path:
-            self.put(*self.read())
+            self.current, self._seen = self._read(path)
 
-    def read(self) -> tuple[WebConfig, tuple[_Stat, ...]]:
-        """Return what the files hold now, without putting it in force; blocks on the disk.
-
-        Raises ConfigError with every error.
-        """
-        if self._path is None:
-            return WebConfig(), ()
-        files = self.current.files(self._path)
+    def _read(self, path: Path) -> tuple[WebConfig, tuple[_Stat, ...]]:
+        """Return what the files hold, and how they looked; blocks on the disk."""
+        files = self.current.files(path)
         while True:
             # Looked at before they are read: what changes meanwhile is seen to have changed.
             before = _stats(files)
-            found = webconfig.load(self._path)
-            named = found.files(self._path)
+            found = webconfig.load(path)
+            named = found.files(path)
             if named == files:
                 return found, before
             files = named
 
-    def put(self, found: WebConfig, seen: tuple[_Stat, ...]) -> None:
-        """Put in force for every new connection and request what `read` returned."""
-        self.current, self._seen = found, seen
-        self.ok, self._told = True, []
+    async def reload(self, *, again: bool = True) -> list[str]:
+        """Put in force what the files hold now; returns the errors for which that was refused.
 
-    def refuse(self, errors: list[str], *, again: bool = False) -> None:
-        """Keep what is in force, and say once, or `again`, why what the file says is not."""
-        if again or errors != self._told:
-            for error in errors:
-                log.error("web configuration refused; the old one stays in force", reason=error)
-        self.ok, self._told = False, errors
+        They are logged, but without `again` not those that were logged last.
+        """
+        if self._path is None:
+            return []
+        async with self._lock:
+            try:
+                self.current, self._seen = await asyncio.to_thread(self._read, self._path)
+            except ConfigError as error:
+                errors = error.errors
+            else:
+                errors = []
+            if again or errors != self._told:
+                for reason in errors:
+                    log.error(
+                        "web configuration refused; the old one stays in force", reason=reason
+                    )
+            self.ok, self._told = not errors, errors
+            return errors
 
     async def watch(self) -> NoReturn:
         """Follow the files for ever: certificates are renewed and users changed under our feet."""
         while True:
             await asyncio.sleep(EVERY)
-            if self._path and (not self.ok or await asyncio.to_thread(self._changed)):
-                await self._follow()
+            if self._path:
+                await survive(self._follow(self._path), "following the web configuration")
 
-    def _changed(self) -> bool:
-        return self._path is not None and _stats(self.current.files(self._path)) != self._seen
-
-    async def _follow(self) -> None:
+    async def _follow(self, path: Path) -> None:
+        files = self.current.files(path)
+        # A broken configuration is read each time: what it waits for may be any file.
+        if self.ok and await asyncio.to_thread(_stats, files) == self._seen:
+            return
         was = (self.current, self.ok)
-        try:
-            found, seen = await asyncio.to_thread(self.read)
-        except ConfigError as error:
-            self.refuse(error.errors)
-        else:
-            self.put(found, seen)
-            log.info("web configuration read again", file=str(self._path))
+        if not await self.reload(again=False):
+            log.info("web configuration loaded again", file=str(path))
         if was != (self.current, self.ok):
             self.on_change()
+
+
+async def survive(work: Coroutine[Any, Any, object], what: str) -> None:
+    """Wait for what must not end its caller: a bug in it is logged, and the next time is new."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task})
+    finally:
+        task.cancel()
+    error = task.exception()
+    if error:
+        log.error("broke", what=what, exc_info=error)
 
 
 def _stats(paths: tuple[Path, ...]) -> tuple[_Stat, ...]:

@@ -159,6 +159,8 @@ def test_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
             deaf = await opened(port, GET.replace(b"/ ", b"/large "))
             assert b"200" in await answer(idle)
             assert b"200" in await answer(body)
+            held = [c.transport.get_write_buffer_size() for c in running.server_state.connections]
+            assert sum(held) < 1_000_000  # of the 50 MB that nobody takes
             for _ in range(4):  # each drop comes in time; the head as a whole does not
                 await asyncio.sleep(0.15)
                 drops[1].write(b"a: b\r\n")
