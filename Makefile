@@ -42,9 +42,14 @@ lint: $(READY) ## Check style, types and that what is generated is current
 docs: $(READY) ## Write the tables of the README and docs/ anew from the metric definitions
 	$(BIN)/python docs/build.py
 
+# Hashes, no host names. The locks of the image are parts of the one that everything is tested with.
+COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
+
 lock: $(READY) ## Pin newer dependencies (needs uv on the PATH)
-	printf 'hatchling\neditables\n' | uv pip compile --universal --python-version 3.11 --upgrade --generate-hashes \
-	  --no-emit-index-url --no-annotate --no-header --all-extras --quiet pyproject.toml - --output-file requirements.lock
+	printf 'hatchling\neditables\n' | $(COMPILE) --upgrade --all-extras pyproject.toml - --output-file requirements.lock
+	$(COMPILE) --constraint requirements.lock pyproject.toml --output-file deploy/locks/runtime.lock
+	$(COMPILE) --constraint requirements.lock --extra demo pyproject.toml --output-file deploy/locks/demo.lock
+	echo hatchling | $(COMPILE) --constraint requirements.lock - --output-file deploy/locks/build.lock
 
 clean: ## Remove what was built
 	rm -rf $(VENV) dist state .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,14 +8,19 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from exporter import __version__, log
 from exporter import config as configuration
 from exporter.config import Config, ConfigError
+from exporter.web import webconfig
+
+if TYPE_CHECKING:
+    from exporter import runtime
 
 DEFAULT_ADDRESS = ":10911"
 
@@ -53,6 +58,19 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
             "config_file",
             type=click.Path(path_type=Path),
             help="Configuration (YAML). Without one: the process's own credentials and Region.",
+        ),
+        "web": click.option(
+            "--web.config.file",
+            "web_config_file",
+            type=click.Path(path_type=Path),
+            help="TLS, client certificates, users and headers (YAML, in the format that "
+            "Prometheus's exporters share; see docs/web.md). Followed while running.",
+        ),
+        "lifecycle": click.option(
+            "--web.enable-lifecycle",
+            "lifecycle",
+            is_flag=True,
+            help="Let POST and PUT /-/reload read the configuration again, as SIGHUP does.",
         ),
         "path": click.option(
             "--web.telemetry-path",
@@ -103,19 +121,26 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
     show_default=True,
     help="Address to listen on: HOST:PORT, or :PORT for every address.",
 )
-@_options("path", "storage", "level", "format")
+@_options("web", "lifecycle", "path", "storage", "level", "format")
 def serve(
     config_file: Path | None,
     address: str,
+    web_config_file: Path | None,
+    lifecycle: bool,
     telemetry_path: str,
     storage_path: Path | None,
     log_level: str,
     log_format: str,
 ) -> None:
-    """Run the daemon."""
+    """Run the daemon.
+
+    SIGHUP has it read its configuration again; a file with errors is refused and the old one
+    stays in force.
+    """
     log.configure(log_level, log_format)
-    config = _load(config_file) if config_file else Config()
-    _serve(config, address, telemetry_path, storage_path or Path(config.storage.path))
+    config = _load(config_file, web_config_file)
+    web = _web(address, telemetry_path, web_config_file, lifecycle)
+    _serve(config, config_file, web, storage_path or Path(config.storage.path))
     _leave()
 
 
@@ -127,7 +152,7 @@ def serve(
     show_default=True,
     help="Address to listen on; port 0 takes a free one.",
 )
-@_options("path", "storage", "level", "format")
+@_options("web", "lifecycle", "path", "storage", "level", "format")
 @click.option(
     "--speed",
     type=click.FloatRange(1, 600),
@@ -138,6 +163,8 @@ def serve(
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the traffic.")
 def demo(
     address: str,
+    web_config_file: Path | None,
+    lifecycle: bool,
     telemetry_path: str,
     storage_path: Path | None,
     log_level: str,
@@ -154,14 +181,16 @@ def demo(
     except ImportError as error:
         _fail(f"The demo needs its extra: pip install 'privatelink-exporter[demo]' ({error})")
     log.configure("warning" if log_level == "info" else log_level, log_format)
+    _load(None, web_config_file)
+    web = _web(address, telemetry_path, web_config_file, lifecycle)
     for name in [n for n in os.environ if n.startswith(("AWS_", "BOTO")) or "PROXY" in n.upper()]:
         del os.environ[name]
     with simulated.simulator(speed, seed) as running:
         os.environ.update(running.environment)
         _serve(
             configuration.parse(running.config, "demo configuration"),
-            address,
-            telemetry_path,
+            None,
+            web,
             storage_path or running.directory / "state",
             running.guide,
         )
@@ -170,23 +199,48 @@ def demo(
 
 @main.command("check-config")
 @click.argument("file", type=click.Path(path_type=Path))
-def check_config(file: Path) -> None:
+@_options("web")
+def check_config(file: Path, web_config_file: Path | None) -> None:
     """Check a configuration file: all errors at once, each with its line and path."""
-    _load(file)
-    click.echo(f"{file}: valid")
+    _load(file, web_config_file)
+    for checked in filter(None, (file, web_config_file)):
+        click.echo(f"{checked}: valid")
 
 
-def _load(file: Path) -> Config:
-    try:
-        return configuration.load(file)
-    except ConfigError as error:
-        _fail("\n".join(log.clean(line) for line in error.errors))
+def _load(file: Path | None, web_config_file: Path | None) -> Config:
+    """Return the configuration; exits with the errors of both files."""
+    errors: list[str] = []
+    config = Config()
+    if file:
+        try:
+            config = configuration.load(file)
+        except ConfigError as error:
+            errors += error.errors
+    if web_config_file:
+        try:
+            webconfig.load(web_config_file)
+        except ConfigError as error:
+            errors += error.errors
+    if errors:
+        _fail("\n".join(errors))
+    return config
+
+
+def _web(
+    address: str, telemetry_path: str, web_config_file: Path | None, lifecycle: bool
+) -> runtime.Web:
+    from exporter import runtime
+
+    taken = telemetry_path.startswith(("/-/", "/api/"))
+    if taken or not re.fullmatch(r"(/[\w.~-]+)+", telemetry_path, re.ASCII):
+        _fail(f"--web.telemetry-path: {telemetry_path!r} must be a path of its own, like /metrics")
+    return runtime.Web(address, telemetry_path, web_config_file, lifecycle)
 
 
 def _serve(
     config: Config,
-    address: str,
-    telemetry_path: str,
+    config_file: Path | None,
+    web: runtime.Web,
     storage: Path,
     guide: Any = None,
 ) -> None:
@@ -200,29 +254,30 @@ def _serve(
     # The other SDKs, ECS and Lambda say AWS_REGION; boto3 knows only the older name.
     if "AWS_REGION" in os.environ:
         os.environ.setdefault("AWS_DEFAULT_REGION", os.environ["AWS_REGION"])
-    taken = telemetry_path in runtime.OWN_PATHS or telemetry_path.startswith(("/-/", "/api/"))
-    if taken or not re.fullmatch(r"(/[\w.~-]+)+", telemetry_path, re.ASCII):
-        _fail(f"--web.telemetry-path: {telemetry_path!r} must be a path of its own, like /metrics")
+    # A demo that has nothing to read again ends with its terminal, as other programs do.
+    reloads = guide is None or web.config_file is not None
+    on_signals = partial(_on_signals, reloads)
     try:
         asyncio.run(
             runtime.run(
                 config,
-                address,
-                telemetry_path,
+                config_file,
+                web,
                 storage,
-                _stop_on_signals,
+                on_signals,
                 guide,
                 metadata=os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true",
             )
         )
-    except (NoAccess, StoreError, ListenError, runtime.CannotStart) as error:
+    except (NoAccess, StoreError, ListenError, ConfigError, runtime.CannotStart) as error:
         _fail(str(error))
 
 
-def _stop_on_signals(stop: asyncio.Event) -> None:
+def _on_signals(reloads: bool, stop: asyncio.Event, hangup: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hangup.set if reloads else stop.set)
 
 
 def _leave() -> NoReturn:
@@ -233,5 +288,5 @@ def _leave() -> NoReturn:
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(message, err=True)
+    click.echo("\n".join(log.clean(line) for line in message.splitlines()), err=True)
     sys.exit(1)

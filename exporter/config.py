@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+
+from exporter import strictyaml
+from exporter.strictyaml import ConfigError, Model
+
+__all__ = ["Config", "ConfigError", "duration", "load", "parse", "split_address"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d{1,9}(?:ms|s|m|h|d))+", re.ASCII)
-
-
-# Values in a configuration, its aliases expanded: far above any real one, far below what hurts.
-LARGEST = 100_000
-
-
-class ConfigError(Exception):
-    """Raised when a configuration cannot be used; `errors` has a line for each reason."""
-
-    def __init__(self, errors: list[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = errors
 
 
 def duration(value: object) -> float:
@@ -131,10 +112,6 @@ ExternalId = Annotated[str, StringConstraints(min_length=2, max_length=1224)]
 VpcId = Annotated[str, _like(r"vpc-[0-9a-f]+", "vpc-0a1b2c3d4e5f60718")]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 def partition_of(region: str) -> str:
     """Return the partition that a Region is in.
 
@@ -146,7 +123,7 @@ def partition_of(region: str) -> str:
     return "aws"
 
 
-class Account(_Model):
+class Account(Model):
     """One account: a role to assume, or without one the process's own credentials."""
 
     role_arn: RoleArn | None = None
@@ -173,7 +150,7 @@ class Account(_Model):
         return self
 
 
-class Organization(_Model):
+class Organization(Model):
     """Every active account of the organisation, by a role of the same name in each.
 
     The account that the process itself is in needs no role. `exclude` has accounts to leave out:
@@ -192,7 +169,7 @@ class Organization(_Model):
         return self
 
 
-class Discovery(_Model):
+class Discovery(Model):
     """Which endpoints and services are watched: those with one of each tag's values; any type."""
 
     tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -207,7 +184,7 @@ class Discovery(_Model):
         )
 
 
-class Metrics(_Model):
+class Metrics(Model):
     """What the metrics say beside what they always say: tags that become labels of `_info`."""
 
     tag_labels: tuple[Annotated[str, StringConstraints(min_length=1, max_length=128)], ...] = ()
@@ -228,20 +205,20 @@ def tag_label(key: str) -> str:
     return "tag_" + re.sub(r"[^a-zA-Z0-9_]", "_", key)
 
 
-class Resolver(_Model):
+class Resolver(Model):
     """A DNS server to ask; `vpcs` are those whose clients it answers, empty for all."""
 
     address: Annotated[str, AfterValidator(_address)]
     vpcs: tuple[VpcId, ...] = ()
 
 
-class InventoryCollector(_Model):
+class InventoryCollector(Model):
     """How often AWS is listed."""
 
     interval: Interval = 60.0
 
 
-class DnsCollector(_Model):
+class DnsCollector(Model):
     """How often names are resolved, and by whom; no resolvers: the system's."""
 
     interval: Interval = 30.0
@@ -255,14 +232,14 @@ class DnsCollector(_Model):
         return self
 
 
-class FlowLogsCollector(_Model):
+class FlowLogsCollector(Model):
     """How often flow logs are read, and how long after its end a record may still arrive."""
 
     interval: Interval = 60.0
     lookback: Annotated[Duration, _between("1s", "24h")] = 1800.0
 
 
-class Collectors(_Model):
+class Collectors(Model):
     """The collectors."""
 
     inventory: InventoryCollector = InventoryCollector()
@@ -270,13 +247,13 @@ class Collectors(_Model):
     flow_logs: FlowLogsCollector = FlowLogsCollector()
 
 
-class Storage(_Model):
+class Storage(Model):
     """Where counters and cursors are kept: a directory."""
 
     path: Annotated[str, _like(r"[^\0]+", "./state")] = "./state"
 
 
-class Config(_Model):
+class Config(Model):
     """The whole file."""
 
     accounts: tuple[Account, ...] = ()
@@ -302,120 +279,9 @@ class Config(_Model):
 
 def load(path: Path) -> Config:
     """Return the configuration in a file; raises ConfigError with every error in it."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError([f"{path}: {error.strerror or error}"]) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: not UTF-8 at byte {error.start}"]) from None
-    return parse(text, str(path))
+    return parse(strictyaml.read(path), str(path))
 
 
 def parse(text: str, source: str) -> Config:
     """Return the configuration in a text; `source` names it in the errors of a ConfigError."""
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        if _size(tree, {}) > LARGEST:
-            raise ConfigError([f"{source}:1: its aliases expand to more than {LARGEST} values"])
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError([f"{source}:{line}: not YAML: {error.problem}"]) from None
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        raise ConfigError([f"{source}:1: not YAML: {error}"]) from None
-    config = Config()
-    errors: list[tuple[int, str]] = []
-    try:
-        errors += _duplicates(tree, ())
-        config = Config.model_validate_json(_json(data)) if data is not None else config
-    except ValidationError as error:
-        errors += [
-            (_line(tree, e["loc"]), f"{_path(e['loc'])}{_message(e)}") for e in error.errors()
-        ]
-    except (TypeError, ValueError, RecursionError) as error:
-        errors.append((1, f"not a configuration: {error}"))
-    if errors:
-        raise ConfigError([f"{source}:{line}: {message}" for line, message in sorted(errors)])
-    return config
-
-
-def _json(data: object) -> str:
-    """YAML's data as JSON, for which strict validation takes lists as tuples."""
-    return json.dumps(data, default=str)  # str: a date is not JSON; its field says what it wants
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
-    return f"{path}: " if path else ""
-
-
-def _message(error: ErrorDetails) -> str:
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        known = _fields_at(error["loc"][:-1])
-        return f"unknown key; known here: {', '.join(known)}" if known else "unknown key"
-    if kind == "missing":
-        return "required"
-    if kind == "tuple_type":
-        return "write a list, for example [a, b]"
-    if kind == "model_type":
-        return "write keys and their values, for example {key: value}"
-    message = error["msg"].removeprefix("Value error, ")
-    return message[:1].lower() + message[1:] if kind != "value_error" else message
-
-
-def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
-    model: Any = Config
-    for key in loc:
-        if isinstance(key, int):
-            continue
-        annotation = model.model_fields[key].annotation
-        arguments = getattr(annotation, "__args__", (annotation,))
-        model = arguments[0]
-    return list(getattr(model, "model_fields", ()))
-
-
-def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
-    """The line of the innermost node on the path that the text has."""
-    line = node.start_mark.line + 1 if node else 1
-    for key in loc:
-        child: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for k, v in node.value:
-                if k.value == key:
-                    line, child = k.start_mark.line + 1, v
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int):
-            child = node.value[key]
-            line = child.start_mark.line + 1
-        if child is None:
-            break
-        node = child
-    return line
-
-
-def _size(node: yaml.Node | None, sizes: dict[int, int]) -> int:
-    """Return how many values a node stands for, each alias as often as it is used.
-
-    One that holds itself counts as too large.
-    """
-    if not isinstance(node, yaml.CollectionNode):
-        return 1
-    if id(node) not in sizes:
-        sizes[id(node)] = LARGEST + 1  # until it is known: it may be met again inside itself
-        inner = [n for item in node.value for n in (item if isinstance(item, tuple) else (item,))]
-        sizes[id(node)] = 1 + sum(_size(n, sizes) for n in inner)
-    return sizes[id(node)]
-
-
-def _duplicates(node: yaml.Node | None, loc: tuple[int | str, ...]) -> Iterator[tuple[int, str]]:
-    """PyYAML keeps the last of two equal keys without a word; an operator wants to know."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield key.start_mark.line + 1, f"{_path((*loc, key.value))}given twice"
-            seen.add(key.value)
-            yield from _duplicates(value, (*loc, key.value))
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            yield from _duplicates(value, (*loc, i))
+    return strictyaml.parse(text, source, Config)

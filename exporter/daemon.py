@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 
 from exporter.aws import inventory
-from exporter.aws.accounts import Accounts
+from exporter.aws.accounts import Accounts, needs_region
 from exporter.aws.imds import Host
 from exporter.aws.session import Aws
 from exporter.config import Config
@@ -86,9 +86,11 @@ class Daemon:
     async def reload(self, config: Config) -> None:
         """Go on with another configuration; what is known of what it still watches is kept.
 
-        Raises dns.exception.DNSException or OSError, and changes nothing, where no resolver is
-        configured and this host has none.
+        Raises NoAccess where it leaves the Region to boto3's settings and these have none,
+        dns.exception.DNSException or OSError where no resolver is configured and this host has
+        none; and changes nothing then.
         """
+        await asyncio.to_thread(self._aws.require, needs_region(config))
         servers(config.collectors.dns.resolvers, self._host)
         await self._schedule.stop()
         self._scopes.clear()

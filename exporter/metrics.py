@@ -224,6 +224,13 @@ STORE_OK = Metric(
     (),
     "0 when the last write to the store of counters failed, else 1.",
 )
+CONFIG_LAST_RELOAD_SUCCESSFUL = Metric(
+    "privatelink_exporter_config_last_reload_successful",
+    "gauge",
+    (),
+    "0 when the configuration or the web configuration was last read with errors, so that an older "
+    "one is in force, else 1.",
+)
 BUILD_INFO = Metric(
     "privatelink_exporter_build_info",
     "gauge",
@@ -259,6 +266,7 @@ CATALOGUE: tuple[Metric, ...] = (
     COLLECTOR_LAST_SUCCESS,
     AWS_REQUESTS,
     STORE_OK,
+    CONFIG_LAST_RELOAD_SUCCESSFUL,
     BUILD_INFO,
 )
 

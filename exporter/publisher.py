@@ -55,11 +55,13 @@ class Publisher:
         clock: Callable[[], float],
         requests: Callable[[], Mapping[RequestKey, int]],
         store_ok: Callable[[], bool],
+        reload_ok: Callable[[], bool] = lambda: True,
     ) -> None:
         self._clock = clock
         self._limits = Limits()
         self._requests = requests
         self._store_ok = store_ok
+        self._reload_ok = reload_ok
         self._dirty = asyncio.Event()
         self._was_ready = False
         self._expected: set[Key] = set()
@@ -170,6 +172,10 @@ class Publisher:
         self._statuses[key] = CollectorStatus(collector, scope, part, now, duration, last, problems)
         self._dirty.set()
 
+    def touch(self) -> None:
+        """Have what changed elsewhere published soon."""
+        self._dirty.set()
+
     async def run(self) -> None:
         """Publish for ever."""
         while True:
@@ -200,6 +206,7 @@ class Publisher:
             self._requests(),
             self._store_ok(),
             self._limits.tag_labels,
+            self._reload_ok(),
         )
 
     def _estate(self, scope: Scope, lookups: tuple[Lookup, ...]) -> Estate:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,24 @@ import structlog
 
 from exporter import __version__
 from exporter.aws import imds
+from exporter.aws.accounts import needs_region
 from exporter.aws.imds import Host
-from exporter.aws.session import Aws
-from exporter.config import Account, Config
+from exporter.aws.session import Aws, NoAccess
+from exporter.config import Config
 from exporter.daemon import Daemon
 from exporter.publisher import Publisher, Snapshot
-from exporter.store import Store
+from exporter.reload import Reloader
+from exporter.store import Store, StoreError
 from exporter.web.app import create_app
+from exporter.web.auth import Passwords
+from exporter.web.front import Exposure, front
+from exporter.web.live import LiveWebConfig
 from exporter.web.server import Server, is_loopback, listen
 
 log = structlog.get_logger()
 
-# The metrics cannot be there; nor below /-/ and /api/.
-OWN_PATHS = ("/",)
+# What a daemon says that cannot go on with a new configuration, and so keeps the old one.
+_REFUSALS = (NoAccess, StoreError, dns.exception.DNSException, OSError, ValueError)
 
 # Called with the base URL and the snapshot once everything has reported; used by `demo`.
 Guide = Callable[[str, Snapshot], None]
@@ -36,22 +42,34 @@ class CannotStart(Exception):  # noqa: N818  # reads as what it is
     """Raised when this host lacks what the daemon needs; says what, and the remedy."""
 
 
+@dataclass(frozen=True, slots=True)
+class Web:
+    """The `--web.*` flags."""
+
+    address: str
+    telemetry_path: str
+    config_file: Path | None = None
+    lifecycle: bool = False
+
+
 async def run(
     config: Config,
-    address: str,
-    telemetry_path: str,
+    config_file: Path | None,
+    web: Web,
     storage: Path,
-    on_signals: Callable[[asyncio.Event], None],
+    on_signals: Callable[[asyncio.Event, asyncio.Event], None],
     guide: Guide | None = None,
     metadata: bool = True,
 ) -> None:
-    """Serve until a signal sets the event that `on_signals` gets.
+    """Serve until a signal sets the first event that `on_signals` gets.
 
-    `metadata` is whether the instance metadata service may be asked which VPC this host is in.
-    Raises NoAccess, StoreError, ListenError or CannotStart when it cannot begin.
+    The second one has the configuration read again. `metadata` is whether the instance metadata
+    service may be asked which VPC this host is in. Raises NoAccess, StoreError, ListenError,
+    ConfigError or CannotStart when it cannot begin.
     """
-    stop = asyncio.Event()
-    on_signals(stop)
+    stop, hangup = asyncio.Event(), asyncio.Event()
+    on_signals(stop, hangup)
+    live = LiveWebConfig(web.config_file)
     aws = Aws()
     # Where there is no profile this asks the instance metadata service, which may be slow to
     # not be there.
@@ -68,13 +86,14 @@ async def run(
         return
     here = required.result()
     starting.shutdown(wait=False)
-    listener = listen(address)
+    listener = listen(web.address)
     try:
         store = Store(storage)
     except BaseException:
         listener.close()
         raise
-    publisher = Publisher(time.time, aws.requests, lambda: store.ok)
+    reloader = Reloader(config, config_file, live, lambda new: daemon.reload(new), _REFUSALS)
+    publisher = Publisher(time.time, aws.requests, lambda: store.ok, lambda: reloader.ok)
     try:
         daemon = Daemon(config, aws, store, here, publisher)
     except (dns.exception.DNSException, OSError) as error:
@@ -84,23 +103,39 @@ async def run(
             f"This host has no DNS resolver ({error}). List one in the configuration: "
             "collectors.dns.resolvers: [{address: 169.254.169.253}]"
         ) from None
-    server = Server(create_app(lambda: publisher.snapshot, telemetry_path))
+    app = create_app(
+        lambda: publisher.snapshot,
+        web.telemetry_path,
+        reloader.reload if web.lifecycle else None,
+    )
+    passwords = Passwords()
+    server = Server(front(app, lambda: live.current, passwords), lambda: live.current.tls)
     host, port = listener.getsockname()[:2]
     log.info("listening", version=__version__, address=f"{host}:{port}", storage=str(storage))
-    if not is_loopback(listener):
-        log.warning(
-            "whoever reaches this address reads everything here: there is no authentication"
-        )
+    exposure = Exposure(is_loopback(listener))
+    exposure.tell(live.current)
+
+    def changed() -> None:
+        publisher.touch()
+        exposure.tell(live.current)
+
+    live.on_change = reloader.on_change = changed
 
     async def watch() -> None:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         collecting = asyncio.create_task(daemon.run(stop))
-        guiding = asyncio.create_task(_guide(publisher, guide, f"http://{host}:{port}"))
+        scheme = "https" if live.current.tls else "http"
+        others = [
+            asyncio.create_task(_guide(publisher, guide, f"{scheme}://{host}:{port}")),
+            asyncio.create_task(live.watch()),
+            asyncio.create_task(reloader.on_hangups(hangup)),
+        ]
         try:
             await asyncio.wait({serving, collecting}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.set()
-            guiding.cancel()
+            for task in others:
+                task.cancel()
             server.should_exit = True
         await collecting
         await serving
@@ -108,16 +143,14 @@ async def run(
     try:
         await watch()
     finally:
+        passwords.close()
         store.close()
     log.info("stopped")
 
 
 def _look_around(aws: Aws, config: Config, metadata: bool) -> Host | None:
     """Return where this host is, None where nothing tells; raises NoAccess."""
-    aws.require(
-        not config.organization
-        and any(not account.regions for account in config.accounts or (Account(),))
-    )
+    aws.require(needs_region(config))
     if not metadata:
         return None
     try:

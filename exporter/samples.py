@@ -50,6 +50,7 @@ def samples(world: World) -> Iterator[Sample]:
             outcome=key.outcome,
         )
     yield m.STORE_OK(float(world.store_ok))
+    yield m.CONFIG_LAST_RELOAD_SUCCESSFUL(float(world.reload_ok))
     yield m.BUILD_INFO(1, version=world.version, python_version=world.python_version)
 
 

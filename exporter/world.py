@@ -74,3 +74,4 @@ class World:
     requests: Mapping[RequestKey, int] = field(default_factory=dict)
     store_ok: bool = True
     tag_labels: tuple[str, ...] = ()
+    reload_ok: bool = True

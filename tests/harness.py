@@ -164,6 +164,46 @@ def exporter(
         process.wait()
 
 
+@contextmanager
+def prometheus(
+    binary: str, tmp_path: Path, target: str, how: str = ""
+) -> Iterator[Callable[[str], list[dict[str, object]]]]:
+    """Run Prometheus on the target, each second; yields a function that queries it.
+
+    `how` has further keys of the scrape configuration, indented by two.
+    """
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: privatelink\n"
+        f"  static_configs: [{{targets: ['{target}']}}]\n{how}"
+    )
+    address = f"127.0.0.1:{free_port()}"
+    with (tmp_path / "prometheus.log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                binary,
+                f"--config.file={config}",
+                f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+                f"--web.listen-address={address}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+
+    def query(promql: str) -> list[dict[str, object]]:
+        answer = httpx.get(f"http://{address}/api/v1/query", params={"query": promql})
+        answer.raise_for_status()
+        result: list[dict[str, object]] = answer.json()["data"]["result"]
+        return result
+
+    try:
+        until(lambda: httpx.get(f"http://{address}/-/ready").status_code == 200)
+        yield query
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
 def run(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the exporter's command line to its end."""
     return subprocess.run(

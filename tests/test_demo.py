@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from exporter import metrics as m
-from tests.harness import free_port, until
+from tests.harness import free_port, prometheus, until
 
 NONSENSE = {
     "AWS_PROFILE": "nonsense",
@@ -54,43 +54,6 @@ def demo(
     finally:
         process.kill()
         process.wait()
-
-
-@contextmanager
-def prometheus(
-    binary: str, tmp_path: Path, target: str
-) -> Iterator[Callable[[str], list[dict[str, object]]]]:
-    """Run Prometheus on the target, each second; yields a function that queries it."""
-    config = tmp_path / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: privatelink\n"
-        f"  static_configs: [{{targets: ['{target}']}}]\n"
-    )
-    address = f"127.0.0.1:{free_port()}"
-    with (tmp_path / "prometheus.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                binary,
-                f"--config.file={config}",
-                f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-                f"--web.listen-address={address}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-
-    def query(promql: str) -> list[dict[str, object]]:
-        answer = httpx.get(f"http://{address}/api/v1/query", params={"query": promql})
-        answer.raise_for_status()
-        result: list[dict[str, object]] = answer.json()["data"]["result"]
-        return result
-
-    try:
-        until(lambda: httpx.get(f"http://{address}/-/ready").status_code == 200)
-        yield query
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 @pytest.mark.timeout(180)

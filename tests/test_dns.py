@@ -214,10 +214,11 @@ def test_unknown_addresses_make_the_match_unknown() -> None:
 
 
 def test_private_names_are_asked_where_the_answer_means_something() -> None:
-    """A resolver of another VPC is not asked for a private name; public names it is."""
+    """A resolver of another VPC is asked for nothing, the VPC's own one for everything."""
     names = (private("good.example.com"), DnsName("target.example.com", "regional"))
-    lookups, _ = probe(estate(*names), vpcs=("vpc-2",))
-    assert [x.name.kind for x in lookups] == ["regional"]
+    assert probe(estate(*names), vpcs=frozenset({"vpc-2"}))[0] == ()
+    lookups, _ = probe(estate(*names), vpcs=frozenset({"vpc-1"}))
+    assert [x.name.kind for x in lookups] == ["private", "regional"]
 
 
 def test_a_dead_resolver_is_given_up_on() -> None:

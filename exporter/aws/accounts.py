@@ -16,6 +16,12 @@ from exporter.model import Known, Part, Scope, Unavailable, carry, last_known
 _ACTIVE = "ACTIVE"
 
 
+def needs_region(config: Config) -> bool:
+    """Whether the configuration leaves a Region to boto3's settings."""
+    accounts = config.accounts or (Account(),)
+    return config.organization is None and any(not account.regions for account in accounts)
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The accounts and Regions to watch, and why others could not be found.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib import resources
 
 import jinja2
@@ -12,14 +12,22 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.publisher import Snapshot
+from exporter.web import lifecycle
 from exporter.web.api import SECURITY, routes
 from exporter.web.endpoints import endpoints
 from exporter.web.services import services
 from exporter.web.status import status
 
 
-def create_app(snapshot: Callable[[], Snapshot], telemetry_path: str) -> Starlette:
-    """Return the application; `snapshot` gives what was published last."""
+def create_app(
+    snapshot: Callable[[], Snapshot],
+    telemetry_path: str,
+    reload: Callable[[], Awaitable[list[str]]] | None = None,
+) -> Starlette:
+    """Return the application; `snapshot` gives what was published last.
+
+    `reload` reads the configuration again and returns what is wrong with it; None: not allowed.
+    """
     templates = jinja2.Environment(
         loader=jinja2.FunctionLoader(
             lambda name: resources.files("exporter.web").joinpath("templates", name).read_text()
@@ -65,6 +73,7 @@ def create_app(snapshot: Callable[[], Snapshot], telemetry_path: str) -> Starlet
             *routes(snapshot),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
+            Route("/-/reload", lifecycle.endpoint(reload), methods=["POST", "PUT"]),
         ]
     )
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from exporter.web.acceptor import Acceptor
+from exporter.web.connection import LARGEST_HEAD
+from exporter.web.tls import Tls
 
 # What is left of a request when the daemon stops.
 GRACE = 1
@@ -51,22 +56,54 @@ def is_loopback(listener: socket.socket) -> bool:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, but for signals: those are the daemon's."""
+    """uvicorn, but for signals, which are the daemon's, and for how connections come in.
 
-    def __init__(self, app: Starlette) -> None:
+    `tls` gives what a new connection is served with.
+    """
+
+    def __init__(self, app: ASGIApp, tls: Callable[[], Tls | None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                interface="asgi3",
                 log_config=None,
+                # Its warnings are of what clients send: they must not fill the log.
+                log_level="error",
                 access_log=False,
                 lifespan="off",
                 http="h11",
+                ws="none",
+                h11_max_incomplete_event_size=LARGEST_HEAD,
                 server_header=False,
                 timeout_graceful_shutdown=GRACE,
             )
         )
+        self._acceptor = Acceptor(self.config, self.server_state, tls)
+        self._accepting: list[asyncio.Task[None]] = []
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Leave the signals alone."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept from the sockets."""
+        await self.lifespan.startup()
+        self.servers = []  # asyncio's: none, for they could not change their TLS settings
+        self._accepting = [asyncio.create_task(self._acceptor.run(s)) for s in sockets or ()]
+        self.started = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to stop; raises what ended the accepting of connections, a bug."""
+        for task in self._accepting:
+            if task.done():
+                task.result()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and end what is open."""
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.wait(self._accepting)
+        self._acceptor.close()
+        await super().shutdown(sockets)

@@ -1,0 +1,133 @@
+"""Accepts connections, each with the TLS settings of that moment, and bounds how many there are."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+
+import structlog
+import uvicorn
+from uvicorn.server import ServerState
+
+from exporter.web.connection import Connection, Phase
+from exporter.web.tls import Tls
+
+log = structlog.get_logger()
+
+CONNECTIONS = 512
+# Of these so many may not yet have sent a whole request.
+UNFINISHED = 256
+# Seconds a client has to answer the end of its TLS connection.
+FAREWELL = 5.0
+# What accept() says when this host is short of something (accept(2)): wait, and try again.
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Acceptor:
+    """Turns what arrives at a listening socket into connections.
+
+    When there are too many the one that has waited longest for its client goes, so that whoever
+    opens connections and leaves them keeps no scrape out.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        state: ServerState,
+        tls: Callable[[], Tls | None],
+        most: int = CONNECTIONS,
+        unfinished: int = UNFINISHED,
+    ) -> None:
+        self._config = config
+        self._state = state
+        self._tls = tls
+        self._most = most
+        self._most_unfinished = unfinished
+        # Those of each phase, the oldest first: a dict keeps the order.
+        self._in: dict[Phase, dict[Connection, None]] = {phase: {} for phase in Phase}
+        self._phase: dict[Connection, Phase] = {}
+        self._opening: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._phase)
+
+    async def run(self, listener: socket.socket) -> None:
+        """Accept for ever; what cannot be accepted for want of resources is tried again."""
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                if error.errno in _SHORT:
+                    log.warning("cannot accept connections", reason=error.strerror)
+                    self._make_room(len(self) // 2, 0)
+                    await asyncio.sleep(1)
+                # Any other is of the connection that was to be accepted: it is gone again.
+                await asyncio.sleep(0)
+                continue
+            self._make_room(self._most - 1, self._most_unfinished - 1)
+            if len(self) >= self._most:
+                accepted.close()
+            else:
+                opening = asyncio.create_task(self._open(accepted))
+                self._opening.add(opening)
+                opening.add_done_callback(self._opening.discard)
+            # sock_accept does not yield while connections wait: those that are open come first.
+            await asyncio.sleep(0)
+
+    async def _open(self, accepted: socket.socket) -> None:
+        tls = self._tls()
+        connection = Connection(self._config, self._state, tls, self._on_phase)
+        task = asyncio.current_task()
+        assert task is not None
+        connection.abandon = task.cancel
+        loop = asyncio.get_running_loop()
+        try:
+            if tls:
+                await loop.connect_accepted_socket(
+                    lambda: connection, accepted, ssl=tls.context, ssl_shutdown_timeout=FAREWELL
+                )
+            else:
+                await loop.connect_accepted_socket(lambda: connection, accepted)
+        except (OSError, asyncio.CancelledError):
+            # No TLS, a certificate that will not do, gone, or abandoned: the client knows.
+            connection.end()
+        else:
+            if not connection.opened:  # gone in the middle of the handshake
+                connection.end()
+
+    def _on_phase(self, connection: Connection, phase: Phase | None) -> None:
+        old = self._phase.pop(connection, None)
+        if old is not None:
+            del self._in[old][connection]
+        if phase is not None:
+            self._phase[connection] = phase
+            self._in[phase][connection] = None
+
+    def _make_room(self, most: int, unfinished: int) -> None:
+        """End the oldest connections until there are at most so many."""
+        handshakes, heads = self._in[Phase.HANDSHAKE], self._in[Phase.HEAD]
+        while len(handshakes) + len(heads) > unfinished:
+            self._end(next(iter(handshakes or heads)))
+        while len(self) > most:
+            oldest = next(
+                (c for phase in (Phase.HANDSHAKE, Phase.HEAD, Phase.IDLE) for c in self._in[phase]),
+                None,
+            ) or next((c for c in self._in[Phase.ANSWER] if c.stuck), None)
+            if oldest is None:
+                return
+            self._end(oldest)
+
+    def _end(self, connection: Connection) -> None:
+        connection.abort()
+        connection.end()
+
+    def close(self) -> None:
+        """End the connections that no request has come from; uvicorn sees to the others."""
+        for task in self._opening:
+            task.cancel()
+        for connection in [*self._in[Phase.HANDSHAKE], *self._in[Phase.HEAD]]:
+            self._end(connection)
