@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 
 import structlog
@@ -95,7 +96,7 @@ class Daemon:
         await self._schedule.stop()
         self._scopes.clear()
         self._configure(config)
-        self._publisher.keep_resolvers({server.label for server in self._servers})
+        self._publisher.keep_resolvers({"", *(server.label for server in self._servers)})
         self._begin()
 
     def _configure(self, config: Config) -> None:
@@ -170,23 +171,43 @@ class Daemon:
             report: Report = await self._threads.run((FLOW_LOGS, scope, ""), read, put_report)
             return report.problems()
 
-        tasks = [
+        async def find_names() -> Mapping[str, str]:
+            seen = await self._listed(scope, listed)
+            endpoints = last_known(seen.endpoints)
+            if endpoints is None:
+                return _needed(seen, "endpoints")
+            await self._follow_resolvers(scope, {e.vpc_id for e in endpoints.values() if e.has_dns})
+            return {}
+
+        self._schedule.start(
             Task((INVENTORY, scope, ""), collectors.inventory.interval, list_inventory),
             Task((FLOW_LOGS, scope, ""), collectors.flow_logs.interval, read_flow_logs),
-        ]
-        for server in self._servers:
-            prober = Prober(server, self._pace, self._clock)
+            Task((DNS, scope, ""), collectors.dns.interval, find_names),
+        )
 
-            async def probe(prober: Prober = prober) -> Mapping[str, str]:
-                seen = await self._listed(scope, listed)
-                if last_known(seen.endpoints) is None:
-                    return _needed(seen, "endpoints")
-                lookups = await prober.run(seen)
-                self._publisher.put_lookups(scope, prober.server.label, lookups)
-                return {}
+    async def _follow_resolvers(self, scope: Scope, vpc_ids: Set[str]) -> None:
+        """Ask each resolver that answers for one of the VPCs, in a task of its own.
 
-            tasks.append(Task((DNS, scope, server.label), collectors.dns.interval, probe))
-        self._schedule.start(*tasks)
+        So one that is dead delays no other.
+        """
+        wanted = {s.label: s for s in self._servers if s.concerns(vpc_ids)}
+        for key in self._schedule.running():
+            if key[:2] == (DNS, scope) and key[2] not in {"", *wanted}:
+                await self._schedule.stop(partial(operator.eq, key))
+        self._publisher.keep_resolvers({"", *wanted}, scope)
+        interval = self._config.collectors.dns.interval
+        for label, server in wanted.items():
+            key = (DNS, scope, label)
+            if key not in self._schedule.running():
+                probe = partial(self._probe, scope, Prober(server, self._pace, self._clock))
+                self._schedule.start(Task(key, interval, probe))
+
+    async def _probe(self, scope: Scope, prober: Prober) -> Mapping[str, str]:
+        seen = self._publisher.inventory(scope)
+        if seen is not None:
+            lookups = await prober.run(seen)
+            self._publisher.put_lookups(scope, prober.server.label, lookups)
+        return {}
 
     async def _listed(self, scope: Scope, listed: asyncio.Event) -> Inventory:
         """Return the inventory once the first pass of it has ended; raises OSError if it broke."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
@@ -77,6 +77,11 @@ class Server:
     vpcs: frozenset[str] | None = None
     private: frozenset[str] | None = None
     others: frozenset[str] = frozenset()
+
+    def concerns(self, vpc_ids: Set[str]) -> bool:
+        """Whether it is asked about endpoints in one of the VPCs."""
+        asked = vpc_ids - self.others if self.vpcs is None else vpc_ids & self.vpcs
+        return bool(asked)
 
     def answers_for(self, endpoint: Endpoint, name: DnsName) -> bool:
         """Whether its answer for the name says what clients in the endpoint's VPC see."""

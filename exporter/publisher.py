@@ -99,17 +99,22 @@ class Publisher:
         self._foreign.pop(scope, None)
         self._reports.pop(scope, None)
         self._drop(lambda key: key[1] == scope)
+        self._dirty.set()
 
-    def keep_resolvers(self, labels: Set[str]) -> None:
-        """Drop what all other resolvers have answered."""
-        self._drop(lambda key: key[0] == "dns" and key[2] not in labels)
+    def keep_resolvers(self, labels: Set[str], scope: Scope | None = None) -> None:
+        """Drop what all other resolvers have answered, in one scope or in all."""
+
+        def is_other(key: Key) -> bool:
+            return key[0] == "dns" and key[2] not in labels and scope in (None, key[1])
+
+        self._drop(is_other)
 
     def _drop(self, which: Callable[[Key], bool]) -> None:
         for key in [key for key in self._expected | self._statuses.keys() if which(key)]:
             self._expected.discard(key)
             self._statuses.pop(key, None)
             self._lookups.pop((key[1], key[2]), None)
-        self._dirty.set()
+            self._dirty.set()
 
     def listed(self, scope: Scope) -> Inventory | None:
         """Return the scope's inventory as it was found; None before the first pass."""

@@ -56,6 +56,10 @@ class Schedule:
         for task in tasks:
             self._running[task.key] = asyncio.create_task(self._repeat(task))
 
+    def running(self) -> frozenset[Key]:
+        """Return the keys of the tasks that are repeated."""
+        return frozenset(self._running)
+
     async def stop(self, which: Callable[[Key], bool] = lambda _: True) -> None:
         """End the tasks whose key is meant; what they run in threads runs on to its end."""
         ending = [self._running.pop(key) for key in list(self._running) if which(key)]

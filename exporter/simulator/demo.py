@@ -17,8 +17,10 @@ from typing import Any
 
 from exporter.metrics import FLOW_RECORDS
 from exporter.publisher import Snapshot
-from exporter.simulator.world import REGION
+from exporter.simulator.organisation import ROLE
+from exporter.simulator.state import REGION
 from exporter.web.endpoints import endpoints
+from exporter.web.services import services
 
 # Fail where `demo` can say what to install, not in the child.
 import_module("moto")
@@ -50,36 +52,42 @@ class Running:
     @property
     def config(self) -> str:
         """A configuration with intervals as short as the simulated delivery."""
-        vpcs = ", ".join(self.about["vpc_ids"])
+        resolvers = "".join(
+            f"      - {{address: '{r['address']}', vpcs: [{', '.join(r['vpcs'])}]}}\n"
+            for r in self.about["resolvers"]
+        )
         return (
+            f"organization: {{role_name: {ROLE}, regions: all}}\n"
             "collectors:\n"
-            "  inventory: {interval: 2s}\n"
-            "  dns:\n"
-            "    interval: 5s\n"
-            f"    resolvers: [{{address: '127.0.0.1:{self.about['dns_port']}', vpcs: [{vpcs}]}}]\n"
+            "  inventory: {interval: 3s}\n"
+            f"  dns:\n    interval: 5s\n    resolvers:\n{resolvers}"
             "  flow_logs: {interval: 2s, lookback: 5m}\n"
+            "metrics: {tag_labels: [team]}\n"
         )
 
     def guide(self, url: str, snapshot: Snapshot) -> None:
         """Print where to look, and what is broken on purpose beside what the daemon sees of it."""
+        scenarios = self.about["scenarios"].values()
+        right = sum(s["status"] == "pass" for s in scenarios)
         lines = [
             "",
-            "PrivateLink Exporter watches a simulated AWS account: six endpoints, live traffic.",
+            "PrivateLink Exporter watches a simulated AWS organisation: three accounts in two",
+            f"Regions, {len(endpoints(snapshot.world))} endpoints, {len(services(snapshot.world))} "
+            "endpoint services, live traffic.",
             "",
-            f"  {url}/                  the endpoints at a glance",
+            f"  {url}/                  endpoints and services at a glance",
             f"  {url}/metrics           what Prometheus scrapes",
-            f"  {url}/api/v1/endpoints  the same as JSON",
+            f"  {url}/api/v1/endpoints  the same as JSON; /ID for one with its evidence",
+            f"  {url}/api/v1/services   the providers' side",
             f"  {url}/api/v1/status     how the collectors do",
             "",
-            "What is broken, and the first thing to look at:",
+            f"What is broken on purpose ({right} others are healthy, some in odd ways):",
             "",
         ]
-        for endpoint in endpoints(snapshot.world):
-            what = self.about["broken"].get(endpoint["id"], "nothing: this one is healthy")
-            lines += [
-                f"  {endpoint['name']:<9} {endpoint['id']}  {endpoint['state']}",
-                f"            {what}",
-            ]
+        for scenario in scenarios:
+            if scenario["status"] != "pass":
+                lines.append(f"  {scenario['name']:<26}  {scenario['id']}")
+                lines.append(f"  {'':<26}  {scenario['summary']}")
         lines += [
             "",
             "REJECTs arrive within seconds; in Prometheus:",
@@ -103,6 +111,8 @@ def simulator(speed: float, seed: int) -> Generator[Running]:
         sys.executable,
         "-m",
         "exporter.simulator",
+        "--world",
+        "organisation",
         "--speed",
         str(speed),
         "--seed",
