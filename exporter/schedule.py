@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import structlog
 
-from exporter.aws.session import AWS_ERRORS, unavailable
+from exporter.aws.errors import AWS_ERRORS, unavailable
 from exporter.model import Scope
 from exporter.publisher import Key, Publisher
 from exporter.store import StoreError

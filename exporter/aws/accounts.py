@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from exporter.aws.session import Aws, attempt
+from exporter.aws.errors import attempt
+from exporter.aws.session import Aws
 from exporter.config import ALL_REGIONS, Account, Config, Organization
 from exporter.model import Known, Part, Scope, Unavailable, carry, last_known
 

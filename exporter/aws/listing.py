@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from exporter.aws.session import attempt
+from exporter.aws.errors import attempt
 from exporter.model import (
     STATES,
     Details,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,56 +17,12 @@ import boto3
 import botocore.config
 import botocore.credentials
 import botocore.session
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 
 from exporter import __version__
+from exporter.aws.errors import AWS_ERRORS, MALFORMED_ANSWER, outcome_of
 from exporter.config import REGION, Account, partition_of
-from exporter.model import Outcome, Scope, Unavailable
-
-# What a failed call raises, however it failed; and what translating a malformed answer raises.
-# botocore raises RuntimeError for credentials that are expired when they have just been refreshed.
-AWS_ERRORS = (BotoCoreError, ClientError, ResponseParserError, OSError, RuntimeError)
-MALFORMED_ANSWER = (KeyError, TypeError, ValueError, AttributeError)
-
-_THROTTLED = frozenset(
-    [
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottledException",
-        "RequestThrottled",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "SlowDown",
-        "EC2ThrottledException",
-        "PriorRequestNotComplete",
-    ]
-)
-_DENIED = frozenset(
-    [
-        "AccessDenied",
-        "AccessDeniedException",
-        "UnauthorizedOperation",
-        "UnauthorizedAccess",
-        "AuthFailure",
-        "Client.UnauthorizedOperation",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "RequestExpired",
-        "OptInRequired",
-        "InvalidClientTokenId",
-        "UnrecognizedClientException",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "NotAuthorized",
-    ]
-)
+from exporter.model import Outcome, Scope
 
 # A pass must end within its collector's deadline whatever AWS does, so each call gives up in time:
 # four attempts with botocore's back-off between them.
@@ -103,24 +59,6 @@ class OwnAccount(NamedTuple):
 
 class NoAccess(Exception):  # noqa: N818  # reads as what it is: there is no access
     """Raised when there are no credentials or no Region to start with."""
-
-
-def outcome_of(code: str) -> Outcome:
-    """Return the outcome that an AWS error code stands for."""
-    if code in _THROTTLED:
-        return "throttled"
-    return "denied" if code in _DENIED else "error"
-
-
-def unavailable(error: Exception) -> Unavailable[Any]:
-    """Return what a failed call means for whoever wanted its answer."""
-    if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "")
-        message = error.response.get("Error", {}).get("Message", "")
-        return Unavailable(f"{error.operation_name}: {code}: {message}", outcome_of(code))
-    if isinstance(error, MALFORMED_ANSWER) and not isinstance(error, BotoCoreError):
-        return Unavailable(f"malformed answer: {type(error).__name__}: {error}")
-    return Unavailable(f"{type(error).__name__}: {error}")
 
 
 class Aws:
@@ -301,11 +239,3 @@ class Aws:
                 self._requests[key] += 1
 
         client.meta.events.register("response-received", received)
-
-
-def attempt(call: Callable[[], Any]) -> Any:
-    """Return the call's result, or Unavailable when AWS refuses, fails or answers nonsense."""
-    try:
-        return call()
-    except (*AWS_ERRORS, *MALFORMED_ANSWER) as error:
-        return unavailable(error)

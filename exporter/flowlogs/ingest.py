@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from exporter.aws.session import AWS_ERRORS, MALFORMED_ANSWER, unavailable
+from exporter.aws.errors import AWS_ERRORS, MALFORMED_ANSWER, unavailable
 from exporter.flowlogs.attribute import Index, layout, readable
 from exporter.flowlogs.formats import Format
 from exporter.flowlogs.parse import Gap, Line, Malformed, Record, parse

@@ -120,11 +120,16 @@ def _shared(stage: Stage) -> None:
     participant = stage.provider
     for table, key, value in (
         ("Vpcs", "VpcId", vpc.id),
-        ("Subnets", "VpcId", vpc.id),
         ("VpcEndpoints", "VpcEndpointId", endpoint_id),
     ):
         rows = [row for row in stage.consumer.table(table) if row[key] == value]
         participant.table(table).extend(rows)
+    # The same subnets, by the names that their zones have in the participant's account.
+    names = {z["ZoneId"]: z["ZoneName"] for z in participant.table("AvailabilityZones")}
+    participant.table("Subnets").extend(
+        {**subnet, "AvailabilityZone": names[subnet["AvailabilityZoneId"]]}
+        for subnet in stage.consumer.subnets(vpc.id)
+    )
 
 
 def _flow_logs(stage: Stage) -> None:

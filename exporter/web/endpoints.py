@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from exporter.flowlogs import attribute, ingest
 from exporter.model import (
     Endpoint,
-    Inventory,
     Known,
-    Listing,
     Lookup,
     Unavailable,
     last_known,
-    network_acl_of,
-    route_table_of,
 )
+from exporter.web.evidence import evidence
 from exporter.web.plain import Json, part, plain, rfc3339, unavailable, where
 from exporter.world import Estate, World
 
@@ -40,7 +35,7 @@ def endpoint(world: World, endpoint_id: str) -> Json | None:
             found = known[endpoint_id]
             return {
                 **_glance(estate, found, _lookups(estate).get(endpoint_id, [])),
-                **_evidence(estate.inventory, found),
+                **evidence(estate.inventory, found),
                 "provider": _provider(world, found),
             }
     return None
@@ -105,83 +100,6 @@ def _glance(estate: Estate, endpoint: Endpoint, lookups: list[Lookup]) -> dict[s
     }
 
 
-def _evidence(inventory: Inventory, endpoint: Endpoint) -> dict[str, Json]:
-    """Everything that decides whether a packet reaches the endpoint, as far as it was seen."""
-    interfaces = [
-        found
-        for i in endpoint.interface_ids
-        if (found := (last_known(inventory.interfaces) or {}).get(i))
-    ]
-    subnet_ids = {*endpoint.subnet_ids, *(i.subnet_id for i in interfaces)}
-    group_ids = {
-        *endpoint.security_group_ids,
-        *(g for i in interfaces for g in i.security_group_ids),
-    }
-    subnets = _chosen(inventory.subnets, subnet_ids)
-    acls, tables = last_known(inventory.network_acls), last_known(inventory.route_tables)
-    judging = [network_acl_of(s, acls) for s in subnets] if acls is not None else []
-    routing = [route_table_of(s, tables) for s in subnets] if tables is not None else []
-    acl_ids = {acl.id for acl in judging if acl}
-    table_ids = {table.id for table in routing if table} | set(endpoint.route_table_ids)
-    return {
-        "policy": _policy(endpoint.policy),
-        "ip_address_type": endpoint.ip_address_type,
-        "dns_record_ip_type": endpoint.dns_record_ip_type,
-        "private_dns_inbound_only": endpoint.private_dns_inbound_only,
-        "requester_managed": endpoint.requester_managed,
-        "vpc": part(inventory.vpcs, lambda vpcs: plain(vpcs.get(endpoint.vpc_id))),
-        "subnets": _shown(inventory.subnets, subnet_ids),
-        "interface_details": _shown(inventory.interfaces, endpoint.interface_ids),
-        "security_groups": _shown(inventory.security_groups, group_ids),
-        "security_group_rules": rules(inventory, group_ids),
-        "network_acls": _shown(inventory.network_acls, acl_ids),
-        "route_tables": _shown(inventory.route_tables, table_ids),
-        "prefix_lists": prefix_lists(inventory, group_ids, table_ids),
-        "associations": part(
-            inventory.endpoint_associations,
-            lambda found: [plain(a) for a in found.values() if a.endpoint_id == endpoint.id],
-        ),
-        "service": part(
-            inventory.service_details, lambda found: plain(found.get(endpoint.service_name))
-        ),
-    }
-
-
-def rules(inventory: Inventory, group_ids: Iterable[str]) -> Json:
-    """Return the rules of these security groups, by id."""
-    wanted = set(group_ids)
-    return part(
-        inventory.security_group_rules,
-        lambda found: [plain(found[i]) for i in sorted(found) if found[i].group_id in wanted],
-    )
-
-
-def prefix_lists(
-    inventory: Inventory, group_ids: Iterable[str], table_ids: Iterable[str] = ()
-) -> list[Json]:
-    """Return the prefix lists that these groups' rules and these tables' routes name."""
-    groups = set(group_ids)
-    all_rules = (last_known(inventory.security_group_rules) or {}).values()
-    tables = last_known(inventory.route_tables) or {}
-    ids = {r.prefix_list_id for r in all_rules if r.group_id in groups and r.prefix_list_id}
-    ids |= {
-        r.destination
-        for t in table_ids
-        if t in tables
-        for r in tables[t].routes
-        if isinstance(r.destination, str)
-    }
-    named = last_known(inventory.prefix_lists) or {}
-    return [
-        {
-            "id": i,
-            "name": named[i].name if i in named else None,
-            "entries": part(inventory.prefix_list_entries.get(i)),
-        }
-        for i in sorted(ids)
-    ]
-
-
 def _provider(world: World, endpoint: Endpoint) -> Json:
     """The service in another account that is watched too; None where it is not."""
     for estate in world.estates:
@@ -197,23 +115,6 @@ def _provider(world: World, endpoint: Endpoint) -> Json:
                     ),
                 }
     return None
-
-
-def _chosen(listing: Listing[Any], ids: Iterable[str]) -> list[Any]:
-    known = last_known(listing) or {}
-    return [known[i] for i in sorted(ids) if i in known]
-
-
-def _shown(listing: Listing[Any], ids: Iterable[str]) -> Json:
-    """The nouns with these ids, or why they could not be seen; one that was not listed is null."""
-    return part(listing, lambda known: {i: plain(known.get(i)) for i in sorted(ids)})
-
-
-def _policy(text: str | None) -> Json:
-    try:
-        return None if text is None else json.loads(text)
-    except ValueError:
-        return text
 
 
 def _lookups(estate: Estate) -> Mapping[str, list[Lookup]]:

@@ -13,7 +13,7 @@ from exporter.model import (
     last_known,
     target_groups_of,
 )
-from exporter.web.endpoints import prefix_lists, rules
+from exporter.web.evidence import prefix_lists, rules
 from exporter.web.plain import Json, part, plain, rfc3339, unavailable, where
 from exporter.world import Estate, World
 
