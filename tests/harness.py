@@ -74,6 +74,20 @@ class SimulatorProcess:
         )
         return path
 
+    def organised(self, path: Path, extra: str = "") -> Path:
+        """Write a configuration for the whole organisation; each VPC's own resolver is asked."""
+        resolvers = "".join(
+            f"      - {{address: '{r['address']}', vpcs: [{', '.join(r['vpcs'])}]}}\n"
+            for r in self.about["resolvers"]
+        )
+        path.write_text(
+            "organization: {role_name: privatelink-exporter, regions: all}\n"
+            "collectors:\n  inventory: {interval: 1s}\n"
+            "  flow_logs: {interval: 1s, lookback: 5m}\n"
+            f"  dns:\n    interval: 1s\n    resolvers:\n{resolvers}{extra}"
+        )
+        return path
+
     def control(self, what: str, request: Any = None) -> Any:
         url = f"{self.about['url']}/_simulator/{what}"
         answer = httpx.get(url) if request is None else httpx.post(url, json=request)

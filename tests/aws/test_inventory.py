@@ -228,7 +228,6 @@ def test_a_failure_after_a_success_keeps_what_was_seen(organised: Simulator) -> 
     assert {name for name, part in second.listings() if isinstance(part, Known)} == {
         "endpoint_associations",
         "prefix_lists",
-        "service_details",
     }
     assert isinstance(second.settled(now, 900, 900).endpoints, Known)
     health = next(iter(second.target_health))
