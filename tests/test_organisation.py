@@ -181,7 +181,7 @@ FACTS: dict[str, Callable[[Json], bool]] = {
     "s3-inbound-resolver": lambda e: e["private_dns_inbound_only"],
     "firewall": lambda e: e["type"] == "GatewayLoadBalancer" and e["dns"] == []
     and {s for _, _, s in routes(e)} == {"active"}
-    and {t for t, _, _ in routes(e)} & client_tables(e),
+    and not client_tables(e).isdisjoint(t for t, _, _ in routes(e)),
     "database": lambda e: e["type"] == "Resource"
     and [a["accessibility"] for a in e["associations"]] == ["Accessible"]
     and ":resourceconfiguration/" in e["associations"][0]["resource_arn"],
@@ -245,7 +245,8 @@ FACTS: dict[str, Callable[[Json], bool]] = {
     "nacl-inbound": lambda e: acl(e, egress=False)[0][1:] == ("deny", "6", 443, 443),
     "nacl-return": lambda e: acl(e, egress=True)[0][1:] == ("allow", "6", 443, 443)
     and acl(e, egress=True)[-1][:3] == (32767, "deny", "-1"),
-    "gateway-no-route": lambda e: bool(routes(e)) and not {t for t, _, _ in routes(e)} & client_tables(e),
+    "gateway-no-route": lambda e: bool(routes(e))
+    and client_tables(e).isdisjoint(t for t, _, _ in routes(e)),
     "gateway-blackhole": lambda e: {
         s for t, _, s in routes(e) if t in client_tables(e)} == {"blackhole"},
     "gateway-egress-closed": lambda e: {c for _, _, c in clients_egress(e)} == {"10.0.0.0/8"},
