@@ -9,7 +9,8 @@ import pytest
 
 from exporter.flowlogs.formats import DEFAULT, from_log_format
 from exporter.simulator import records
-from exporter.simulator.clock import CLOSED, Clock, Delivery
+from exporter.simulator.clock import CLOSED, Clock
+from exporter.simulator.delivery import Delivery
 from exporter.simulator.organisation import CONSUMER, organisation
 from exporter.simulator.state import REGION, Row, World
 from exporter.simulator.world import RICH_FORMAT, Builder
@@ -24,7 +25,7 @@ def made() -> tuple[World, list[Delivery]]:
     clock = Clock(world, 60, 1)
     for i in range(10):
         clock.make(WINDOW[0] + 60 * i, WINDOW[1] + 60 * i)
-    return world, clock._pending
+    return world, clock.deliveries.pending
 
 
 def parsed(world: World, deliveries: list[Delivery]) -> dict[str, list[Row]]:
@@ -148,10 +149,10 @@ def test_the_toggled_group_leaves_events() -> None:
     actions = []
     for i in range(CLOSED * 2 + 1):
         clock.make(i, i + 1)
-        fresh = [d for d in clock._pending if d.truth]
+        fresh = [d for d in clock.deliveries.pending if d.truth]
         own = world.scenarios["sg-toggled"].id
         actions.append({d.truth[1] for d in fresh if d.truth and d.truth[0] == own})
-        clock._pending.clear()
+        clock.deliveries.pending.clear()
     assert actions[0] == actions[-1] == {"REJECT"}
     assert actions[CLOSED] == {"ACCEPT"}
     events = world.table("Events", CONSUMER, REGION)[before:]
@@ -181,6 +182,6 @@ def test_no_traffic_is_no_data() -> None:
     build.flow_log(vpc, "/vpc/quiet")
     clock = Clock(world, 60, 1)
     clock.make(*WINDOW)
-    (delivery,) = clock._pending
+    (delivery,) = clock.deliveries.pending
     assert delivery.line.split()[-2:] == ["-", "NODATA"]
     assert delivery.truth is None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.simulator.interfaces import Rule
 from exporter.simulator.network import Passage, passage
-from exporter.simulator.networks import ALL_ENTRIES, Entry, Rule
+from exporter.simulator.networks import ALL_ENTRIES, Entry
 from exporter.simulator.state import ACCOUNT, REGION, Row, Where, World
 from exporter.simulator.world import Builder
 
