@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import dns.exception
 import dns.message
@@ -13,8 +15,9 @@ import dns.rdatatype
 import httpx
 import pytest
 
+from exporter.simulator.dns import DnsServers
 from exporter.simulator.server import Simulator
-from exporter.simulator.state import Row
+from exporter.simulator.state import Row, World
 
 SQS = "sqs.eu-west-1.amazonaws.com"
 KMS = "kms.eu-west-1.amazonaws.com"
@@ -154,3 +157,25 @@ def test_behaviours(resolvers: Simulator, behaviour: str) -> None:
     began = time.monotonic()
     assert answers(ask(resolvers, "", regional)) == addresses
     assert time.monotonic() - began < 0.4
+
+
+def test_a_port_that_is_only_free_for_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where UDP's half of a port is taken, another port is; with none to be had it says so."""
+    real = asyncio.BaseEventLoop.create_datagram_endpoint
+    taken = 3
+
+    async def sometimes(self: asyncio.BaseEventLoop, *args: Any, **kwargs: Any) -> Any:
+        nonlocal taken
+        taken -= 1
+        if taken >= 0:
+            raise OSError("Address already in use")
+        return await real(self, *args, **kwargs)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_datagram_endpoint", sometimes)
+    servers = DnsServers(World())
+    servers.start()
+    assert set(servers.ports) == {""}
+    servers.stop()
+    taken = 10**6
+    with pytest.raises(OSError, match="in use"):
+        DnsServers(World()).start()

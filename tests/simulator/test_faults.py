@@ -169,6 +169,22 @@ def test_a_timeout_takes_its_time_or_until_it_is_cleared(faulty: Faulty) -> None
     clear.join()
 
 
+def test_a_timeout_ends_with_the_simulator() -> None:
+    """Nobody hangs on a simulator that has stopped."""
+    simulator = Simulator(demo_world())
+    simulator.start(clock=False)
+    simulator.faults.faults = [Fault("timeout", "ec2", seconds=60)]
+    client = clients_of(simulator)
+    client("ec2")
+    stop = threading.Timer(0.3, simulator.stop)
+    stop.start()
+    began = time.monotonic()
+    with pytest.raises(HTTPClientError):
+        call(client, "ec2")
+    assert time.monotonic() - began < 2
+    stop.join()
+
+
 def test_where_a_fault_hits(faulty: Faulty) -> None:
     """A fault is limited to a service, an operation, an account and a Region."""
     simulator, client = faulty
