@@ -65,12 +65,20 @@ class SimulatorProcess:
         }
 
     def config(self, path: Path, extra: str = "") -> Path:
-        vpcs = ", ".join(self.about["vpc_ids"])
+        # The demo's one resolver answers for every VPC, the organisation has one for each.
+        resolvers = [
+            {"address": f"127.0.0.1:{self.about['dns_port']}", "vpcs": self.about["vpc_ids"]}
+        ]
+        if self.about["scenarios"]:
+            resolvers = self.about["resolvers"]
+        lines = "".join(
+            f"      - {{address: '{r['address']}', vpcs: [{', '.join(r['vpcs'])}]}}\n"
+            for r in resolvers
+        )
         path.write_text(
             "collectors:\n  inventory: {interval: 500ms}\n"
             "  flow_logs: {interval: 500ms, lookback: 5m}\n"
-            "  dns:\n    interval: 1s\n    resolvers:\n"
-            f"      - {{address: '127.0.0.1:{self.about['dns_port']}', vpcs: [{vpcs}]}}\n{extra}"
+            f"  dns:\n    interval: 1s\n    resolvers:\n{lines}{extra}"
         )
         return path
 

@@ -30,7 +30,8 @@ def main() -> None:
     arguments = parser.parse_args()
     world = _world(arguments)
     simulator = Simulator(world, arguments.speed, arguments.seed, arguments.latency)
-    simulator.start(clock=not arguments.no_clock)
+    # The estate has no traffic, and a clock would say so for each of its interfaces.
+    simulator.start(clock=not arguments.no_clock and arguments.world != "estate")
     sys.stdout.write(json.dumps(_about(simulator)) + "\n")
     sys.stdout.flush()
     sys.stdin.read()

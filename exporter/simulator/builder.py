@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from exporter.simulator.changes import publish
-from exporter.simulator.networks import CREATED, NetworkBuilder
+from exporter.simulator.interfaces import CREATED, InterfaceBuilder
 from exporter.simulator.state import PUBLIC, Row
 
 ALLOW_ALL = '{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}]}'
@@ -20,7 +20,7 @@ _HOSTED_ZONE = "Z38GZ743OKFT7T"
 NAMED = ("available", "partial")
 
 
-class Builder(NetworkBuilder):
+class Builder(InterfaceBuilder):
     """Adds endpoints, and the networks that they live in, to an account in a Region."""
 
     def endpoint(

@@ -11,9 +11,9 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from ipaddress import ip_network
-from typing import Any, NamedTuple
 
 from exporter.simulator import changes, groups, network, records, trail
+from exporter.simulator.delivery import Deliveries, Delivery
 from exporter.simulator.records import Record
 from exporter.simulator.state import Row, Traffic, Where, World
 
@@ -21,23 +21,8 @@ AGGREGATION = 60.0
 DELIVERY = 300.0
 # In windows: how long the group stays closed, then open.
 CLOSED, OPEN = 45, 45
-# What the log groups keep, and what the truth remembers, in seconds.
-LOGS_RETENTION = 3600.0
-RETENTION = 7200.0
 # Flows that never reach an interface: their endpoint is in none of these states.
 _IN_USE = ("available", "partial")
-
-
-class Delivery(NamedTuple):
-    """A line on its way to a log group; times in seconds."""
-
-    due: float
-    where: Where
-    group: str
-    stream: str
-    start: int
-    line: str
-    truth: tuple[str, str, int, int] | None  # endpoint, action, bytes, packets
 
 
 class Clock:
@@ -48,11 +33,8 @@ class Clock:
         self._random = random.Random(seed)
         self._window = max(1.0, AGGREGATION / speed)
         self._delay = DELIVERY / speed
-        self._pending: list[Delivery] = []
+        self.deliveries = Deliveries()
         self._windows = 0
-        # (endpoint, action, start) → records, bytes, packets that have been delivered.
-        self._truth: dict[tuple[str, str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
-        self._lock = threading.RLock()
         self._stop = threading.Event()
         self.running = True
 
@@ -65,19 +47,8 @@ class Clock:
         self._stop.set()
 
     def truth(self, since: float = 0) -> Row:
-        """Return what has been delivered of records that start at `since` or later.
-
-        By endpoint and action, at the endpoint's own interfaces, of the flow log that speaks for
-        each: records, bytes, packets. And how many are still on their way.
-        """
-        totals: dict[str, dict[str, list[int]]] = {}
-        with self._lock:
-            for (endpoint, action, start), counts in self._truth.items():
-                if start >= since:
-                    total = totals.setdefault(endpoint, {}).setdefault(action, [0, 0, 0])
-                    for i, count in enumerate(counts):
-                        total[i] += count
-            return {"totals": totals, "pending": len(self._pending)}
+        """Return what an exact counter must show; see Deliveries.truth."""
+        return self.deliveries.truth(since)
 
     def _run(self) -> None:
         begun = time.time()
@@ -86,11 +57,11 @@ class Clock:
             now = time.time()
             if now >= next_window:
                 if self.running:
-                    with self._lock:
+                    with self.deliveries.lock:
                         self.make(int(next_window - self._window), int(next_window))
                 # A machine that slept does not make up for what it missed.
                 next_window = max(next_window + self._window, now - self._window)
-            self._deliver(now)
+            self.deliveries.deliver(now)
 
     def make(self, start: int, end: int) -> None:
         """Make one window's records, in seconds since the epoch, and send them on their way."""
@@ -208,45 +179,11 @@ class Clock:
             truth = None
             if endpoint_id:
                 truth = (endpoint_id, record.action, record.size, record.packets)
-            self._pending.append(Delivery(due, where, group, stream, start, text, truth))
+            self.deliveries.pending.append(Delivery(due, where, group, stream, start, text, truth))
         if not wanted and not late:
             fields = {"log-status": "NODATA", **stamps}
             text = records.line(flow_log, where, interface, fields)
-            self._pending.append(Delivery(due, where, group, stream, start, text, None))
-
-    def _deliver(self, now: float) -> None:
-        # moto is heavy, and a test that needs only a world should not have to load it.
-        from moto.logs import logs_backends
-
-        with self._lock:
-            due = [d for d in self._pending if d.due <= now]
-            self._pending = [d for d in self._pending if d.due > now]
-            by_stream: dict[tuple[Where, str, str], list[Delivery]] = defaultdict(list)
-            for d in due:
-                by_stream[d.where, d.group, d.stream].append(d)
-            for (where, group, stream), lines in by_stream.items():
-                backend: Any = logs_backends[where.account][where.region]
-                if group not in backend.groups:
-                    continue
-                streams = backend.groups[group].streams
-                if stream not in streams:
-                    backend.create_log_stream(group, stream)
-                events = [{"timestamp": d.start * 1000, "message": d.line} for d in lines]
-                streams[stream].put_log_events(events)
-                oldest = (now - LOGS_RETENTION) * 1000
-                if streams[stream].events[0].timestamp < oldest:
-                    streams[stream].events = [
-                        e for e in streams[stream].events if e.timestamp >= oldest
-                    ]
-                for d in lines:
-                    if d.truth:
-                        endpoint, action, size, packets = d.truth
-                        total = self._truth[endpoint, action, d.start]
-                        total[0] += 1
-                        total[1] += size
-                        total[2] += packets
-            for key in [k for k in self._truth if k[2] < now - RETENTION]:
-                del self._truth[key]
+            self.deliveries.pending.append(Delivery(due, where, group, stream, start, text, None))
 
 
 def _region(endpoint: Row) -> str:

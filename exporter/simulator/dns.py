@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import threading
+from contextlib import AsyncExitStack, suppress
 from ipaddress import ip_address
 from typing import cast
 
@@ -24,6 +25,7 @@ BEHAVIOURS = ("", "refused", "servfail", "silent", "slow", "lying")
 _SLOW = 1.0
 _LIES = {"A": "192.0.2.66", "AAAA": "2001:db8::66"}
 _LONGEST_CHAIN = 8
+_ATTEMPTS = 20
 
 
 class DnsServers:
@@ -35,16 +37,19 @@ class DnsServers:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
+        self._failed: OSError | None = None
         # By view, the public one under "".
         self.ports: dict[str, int] = {}
 
     def start(self) -> None:
-        """Begin; afterwards `ports` are known."""
+        """Begin; afterwards `ports` are known. Raises OSError where it cannot listen."""
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run()), name="dns", daemon=True
         )
         self._thread.start()
         self._ready.wait()
+        if self._failed is not None:
+            raise self._failed
 
     def stop(self) -> None:
         """End."""
@@ -111,25 +116,40 @@ class DnsServers:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        servers, transports = [], []
-        for view in (PUBLIC, *self._world.vpc_ids()):
-            here = _View(self, view)
-            server = await asyncio.start_server(here.tcp, "127.0.0.1", 0)
-            port = server.sockets[0].getsockname()[1]
-            transport, _ = await self._loop.create_datagram_endpoint(
-                here.udp, local_addr=("127.0.0.1", port)
-            )
-            servers.append(server)
-            transports.append(transport)
-            self.ports[view] = port
-        self._ready.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            for server in servers:
+        async with AsyncExitStack() as listening:
+            try:
+                for view in (PUBLIC, *self._world.vpc_ids()):
+                    self.ports[view] = await self._listen(_View(self, view), listening)
+            except OSError as error:
+                self._failed = error
+                return
+            finally:
+                self._ready.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        # Closed transports say goodbye in the loop's next turn.
+        await asyncio.sleep(0)
+
+    async def _listen(self, view: _View, listening: AsyncExitStack) -> int:
+        """Listen on TCP and UDP; returns the port, free for both."""
+        assert self._loop is not None
+        for attempt in range(_ATTEMPTS):
+            server = await asyncio.start_server(view.tcp, "127.0.0.1", 0)
+            port: int = server.sockets[0].getsockname()[1]
+            try:
+                transport, _ = await self._loop.create_datagram_endpoint(
+                    view.udp, local_addr=("127.0.0.1", port)
+                )
+            except OSError:
+                # Somebody's UDP has the number that was free for TCP.
                 server.close()
-            for transport in transports:
-                transport.close()
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                continue
+            listening.callback(server.close)
+            listening.callback(transport.close)
+            return port
+        raise AssertionError
 
 
 class _View:

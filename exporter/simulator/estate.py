@@ -11,7 +11,7 @@ from itertools import count
 from exporter.flowlogs.formats import DEFAULT
 from exporter.simulator import organizations
 from exporter.simulator.builder import ALLOW_ALL
-from exporter.simulator.networks import CREATED
+from exporter.simulator.interfaces import CREATED
 from exporter.simulator.organisation import ROLE, region
 from exporter.simulator.state import PUBLIC, Row, Tables, Where, World
 

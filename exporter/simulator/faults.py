@@ -102,8 +102,9 @@ class Faults:
         if fault.kind == "timeout":
             changed.wait(fault.seconds)
         if fault.kind in ("timeout", "dropped"):
+            # What is written after this goes nowhere, which the server knows how to bear.
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-            return []
+            return respond(start_response, b"", "text/plain")
         service = api(call.service)
         if fault.kind == "malformed":
             return respond(start_response, _malformed(service), service.content_type)

@@ -72,8 +72,13 @@ def common_family(client: Row, endpoint: Row) -> tuple[str, str] | None:
 def groups_allow(
     world: World, interface: Row, egress: bool, peer: str, port: int, peer_interface: Row | None
 ) -> bool:
-    """Whether a rule of one of the interface's groups allows TCP to or from the peer."""
+    """Whether a rule of one of the interface's groups allows TCP to or from the peer.
+
+    An interface without groups, such as that of a load balancer made without, lets all through.
+    """
     own = {g["GroupId"] for g in interface["Groups"]}
+    if not own:
+        return True
     theirs = {g["GroupId"] for g in peer_interface["Groups"]} if peer_interface else set()
     return any(
         _is_tcp(rule["IpProtocol"])

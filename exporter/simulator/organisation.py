@@ -74,6 +74,11 @@ def organisation(seed: int = 1) -> World:
     scenarios_odd.declare(stage)
     scenarios_states.declare(stage)
     scenarios_network.declare(stage)
+    world.broken = {
+        scenario.id: f"{scenario.name}: {scenario.summary}"
+        for scenario in world.scenarios.values()
+        if scenario.check
+    }
     aws_services.offer(world)
     history.tell(world)
     return world

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.simulator.builder import Builder, addresses_of
-from exporter.simulator.networks import CREATED, Rule
+from exporter.simulator.interfaces import CREATED, Rule
 from exporter.simulator.state import Row
 
 HEALTH_PORT = 8080

@@ -84,8 +84,10 @@ class Simulator:
         self.dns_port = 0
         self.dns_ports: dict[str, int] = {}
         for (account, region), groups in world.log_groups.items():
+            backend = logs_backends[account][region]
             for group in groups:
-                logs_backends[account][region].create_log_group(group, {})
+                if group not in backend.groups:
+                    backend.create_log_group(group, {})
 
     def start(self, clock: bool = True) -> None:
         """Begin to answer, and with `clock` to make traffic."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from exporter.simulator.builder import Builder
-from exporter.simulator.networks import ALL_OUT, Rule
+from exporter.simulator.interfaces import ALL_OUT, Rule
 from exporter.simulator.providers import Service
 from exporter.simulator.providers import service as add_service
 from exporter.simulator.state import Row, Scenario, Traffic, World

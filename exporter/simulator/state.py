@@ -111,12 +111,19 @@ class World:
         return self.find(table, key, value)[1]
 
     def find(self, table: str, key: str, value: str) -> tuple[Where, Row]:
-        """Return the row, anywhere, whose key has the value, and where; raises KeyError."""
-        for where, tables in self.tables.items():
-            for row in tables.get(table, ()):
-                if row.get(key) == value:
-                    return Where(*where), row
-        raise KeyError(f"{table}: no {key} {value}")
+        """Return the row, anywhere, whose key has the value, and where; raises KeyError.
+
+        Of a row that several accounts list, where its owner does.
+        """
+        found = [
+            (Where(*where), row)
+            for where, tables in self.tables.items()
+            for row in tables.get(table, ())
+            if row.get(key) == value
+        ]
+        if not found:
+            raise KeyError(f"{table}: no {key} {value}")
+        return next((pair for pair in found if pair[1].get("OwnerId") == pair[0].account), found[0])
 
     def vpc_ids(self) -> list[str]:
         """Return every VPC's id, a shared one once."""
