@@ -80,6 +80,29 @@ def test_what_the_daemon_cannot_take_is_refused(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_what_stays_broken_is_said_once(tmp_path: Path) -> None:
+    """Following the file says each error once, until it is another; a reload says it again."""
+    web = tmp_path / "web.yml"
+    web.write_text("")
+    live = LiveWebConfig(web)
+
+    async def main() -> None:
+        web.write_text("rubbish")
+        for _ in range(3):
+            assert len(await live.reload(again=False)) == 1
+        assert not live.ok
+        await live.reload()
+        web.write_text("other: rubbish")
+        await live.reload(again=False)
+        web.write_text("")
+        assert await live.reload(again=False) == []
+        assert live.ok
+
+    with capture_logs() as logged:
+        asyncio.run(main())
+    assert len(logged) == 3
+
+
 def test_a_bug_ends_one_reload(tmp_path: Path) -> None:
     """A hangup whose reload breaks is logged, and the next one is answered."""
     file = tmp_path / "config.yaml"
