@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import resource
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 import uvicorn
@@ -17,19 +19,24 @@ from exporter.web.tls import Tls
 log = structlog.get_logger()
 
 CONNECTIONS = 512
-# Of these so many may not yet have sent a whole request.
-UNFINISHED = 256
 # Seconds a client has to answer the end of its TLS connection.
 FAREWELL = 5.0
 # What accept() says when this host is short of something (accept(2)): wait, and try again.
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
+def room() -> int:
+    """Return how many connections may be open: the other files that are open need room too."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files // 2)
+
+
 class Acceptor:
     """Turns what arrives at a listening socket into connections.
 
     When there are too many the one that has waited longest for its client goes, so that whoever
-    opens connections and leaves them keeps no scrape out.
+    opens connections and leaves them keeps no scrape out. `most` may be open, half of them without
+    having sent a whole request.
     """
 
     def __init__(
@@ -37,14 +44,13 @@ class Acceptor:
         config: uvicorn.Config,
         state: ServerState,
         tls: Callable[[], Tls | None],
-        most: int = CONNECTIONS,
-        unfinished: int = UNFINISHED,
+        most: int,
     ) -> None:
         self._config = config
         self._state = state
         self._tls = tls
         self._most = most
-        self._most_unfinished = unfinished
+        self._most_unfinished = most // 2
         # Those of each phase, the oldest first: a dict keeps the order.
         self._in: dict[Phase, dict[Connection, None]] = {phase: {} for phase in Phase}
         self._phase: dict[Connection, Phase] = {}
@@ -72,6 +78,10 @@ class Acceptor:
             if len(self) >= self._most:
                 accepted.close()
             else:
+                # asyncio does so only for sockets that name their protocol. Otherwise an answer's
+                # body waits 40 ms for the client to acknowledge its head.
+                with suppress(OSError):
+                    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 opening = asyncio.create_task(self._open(accepted))
                 self._opening.add(opening)
                 opening.add_done_callback(self._opening.discard)
