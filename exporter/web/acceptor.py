@@ -8,6 +8,7 @@ import resource
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 
 import structlog
 import uvicorn
@@ -51,13 +52,21 @@ class Acceptor:
         self._tls = tls
         self._most = most
         self._most_unfinished = most // 2
-        # Those of each phase, the oldest first: a dict keeps the order.
-        self._in: dict[Phase, dict[Connection, None]] = {phase: {} for phase in Phase}
-        self._phase: dict[Connection, Phase] = {}
+        # The oldest first, as a dict keeps them: by when they were accepted those that have sent
+        # no whole request, by when they began to wait the others.
+        self._unfinished: dict[Connection, None] = {}
+        self._idle: dict[Connection, None] = {}
+        self._answered: dict[Connection, None] = {}
+        self._group = {
+            Phase.HANDSHAKE: self._unfinished,
+            Phase.HEAD: self._unfinished,
+            Phase.ANSWER: self._answered,
+            Phase.IDLE: self._idle,
+        }
         self._opening: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        return len(self._phase)
+        return len(self._unfinished) + len(self._idle) + len(self._answered)
 
     async def run(self, listener: socket.socket) -> None:
         """Accept for ever; what cannot be accepted for want of resources is tried again."""
@@ -110,23 +119,20 @@ class Acceptor:
                 connection.end()
 
     def _on_phase(self, connection: Connection, phase: Phase | None) -> None:
-        old = self._phase.pop(connection, None)
-        if old is not None:
-            del self._in[old][connection]
-        if phase is not None:
-            self._phase[connection] = phase
-            self._in[phase][connection] = None
+        new = self._group[phase] if phase else None
+        for group in (self._unfinished, self._idle, self._answered):
+            if group is not new:
+                group.pop(connection, None)
+        if new is not None:
+            new[connection] = None
 
     def _make_room(self, most: int, unfinished: int) -> None:
         """End the oldest connections until there are at most so many."""
-        handshakes, heads = self._in[Phase.HANDSHAKE], self._in[Phase.HEAD]
-        while len(handshakes) + len(heads) > unfinished:
-            self._end(next(iter(handshakes or heads)))
+        while len(self._unfinished) > unfinished:
+            self._end(next(iter(self._unfinished)))
         while len(self) > most:
-            oldest = next(
-                (c for phase in (Phase.HANDSHAKE, Phase.HEAD, Phase.IDLE) for c in self._in[phase]),
-                None,
-            ) or next((c for c in self._in[Phase.ANSWER] if c.stuck), None)
+            stuck = (c for c in self._answered if c.stuck)
+            oldest = next(chain(self._unfinished, self._idle, stuck), None)
             if oldest is None:
                 return
             self._end(oldest)
@@ -139,5 +145,5 @@ class Acceptor:
         """End the connections that no request has come from; uvicorn sees to the others."""
         for task in self._opening:
             task.cancel()
-        for connection in [*self._in[Phase.HANDSHAKE], *self._in[Phase.HEAD]]:
+        for connection in list(self._unfinished):
             self._end(connection)

@@ -22,8 +22,10 @@ from exporter.web.auth import Passwords
 from exporter.web.connection import DEADLINES, LARGEST_HEAD, LARGEST_REST, Phase
 from exporter.web.front import front
 from exporter.web.server import Server, listen
-from exporter.web.webconfig import WebConfig
+from exporter.web.tls import Tls
+from exporter.web.webconfig import WebConfig, parse
 from tests.harness import until
+from tests.web.certificates import Authority
 from tests.web.serving import TLS, Serving, serving
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -241,10 +243,12 @@ def test_a_large_answer_is_whole() -> None:
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-async def accepting(work: Callable[[int, Acceptor], Awaitable[None]], most: int) -> None:
+async def accepting(
+    work: Callable[[int, Acceptor], Awaitable[None]], most: int, tls: Tls | None = None
+) -> None:
     config = uvicorn.Config(hello, log_config=None, lifespan="off", ws="none", interface="asgi3")
     config.load()
-    acceptor = Acceptor(config, ServerState(), lambda: None, most)
+    acceptor = Acceptor(config, ServerState(), lambda: tls, most)
     listener = listen("127.0.0.1:0")
     task = asyncio.create_task(acceptor.run(listener))
     try:
@@ -311,6 +315,35 @@ def test_an_answer_does_not_wait_for_its_head() -> None:
             streams[1].close()
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_new_ones_do_not_go_for_old_ones(tmp_path: Path) -> None:
+    """A connection within its handshake is not ended for older ones that only sent half a head."""
+    authority = Authority()
+    authority.sign("server").write(tmp_path, "server")
+    tls = parse(TLS % "", "w", tmp_path).tls
+    trusting = ssl.create_default_context(cadata=authority.pem.decode())
+
+    async def work(port: int, acceptor: Acceptor) -> None:
+        old = []
+        for _ in range(8):
+            streams = await asyncio.open_connection(
+                "127.0.0.1", port, ssl=trusting, server_hostname="localhost"
+            )
+            streams[1].write(GET[:-4])
+            old.append(streams)
+        newest = await opened(port, b"")
+        await eventually(lambda: len(acceptor) == 9)
+        silent = [await opened(port, b"") for _ in range(4)]  # of 13 ten may be unfinished
+        for streams in old[:3]:
+            assert await is_ended(streams)
+        await newest[1].start_tls(trusting, server_hostname="localhost")
+        newest[1].write(GET)
+        assert b"200" in await answer(newest)
+        for streams in (*old[3:], newest, *silent):
+            streams[1].close()
+
+    asyncio.run(asyncio.wait_for(accepting(work, 20, tls), 60))
 
 
 def test_a_crowd_comes_and_goes() -> None:
