@@ -18,8 +18,9 @@ log = structlog.get_logger()
 class Reloader:
     """Reads the files again on demand; a bad one is refused and the old one stays in force.
 
-    `apply` gives a new configuration to the daemon; when it raises one of `refusals` the daemon
-    kept the old one. `on_change` is called when `ok` may have changed.
+    `storage` is the path in force, which a flag may have set. `apply` gives a new configuration to
+    the daemon; when it raises one of `refusals` the daemon kept the old one. `on_change` is called
+    when `ok` may have changed.
     """
 
     def __init__(
@@ -27,10 +28,13 @@ class Reloader:
         config: Config,
         file: Path | None,
         web: LiveWebConfig,
+        storage: Path,
         apply: Callable[[Config], Awaitable[None]],
         refusals: tuple[type[Exception], ...],
     ) -> None:
-        self._config = config
+        self._storage = storage
+        # With the flag the configuration's path has no say, now or at the next start.
+        self._storage_configured = storage == Path(config.storage.path)
         self._file = file
         self._web = web
         self._apply = apply
@@ -70,10 +74,10 @@ class Reloader:
         except self._refusals as error:
             errors = [f"{self._file}: {error}"]
         else:
-            if found.storage.path != self._config.storage.path:
+            if self._storage_configured and Path(found.storage.path) != self._storage:
                 log.warning(
                     "storage.path takes effect at the next start",
-                    in_force=self._config.storage.path,
+                    in_force=str(self._storage),
                     configured=found.storage.path,
                 )
             self._config_ok = True

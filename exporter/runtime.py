@@ -92,7 +92,9 @@ async def run(
     except BaseException:
         listener.close()
         raise
-    reloader = Reloader(config, config_file, live, lambda new: daemon.reload(new), _REFUSALS)
+    reloader = Reloader(
+        config, config_file, live, storage, lambda new: daemon.reload(new), _REFUSALS
+    )
     publisher = Publisher(time.time, aws.requests, lambda: store.ok, lambda: reloader.ok)
     try:
         daemon = Daemon(config, aws, store, here, publisher)

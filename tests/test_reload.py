@@ -31,8 +31,13 @@ class Daemon:
         self.got.append(config)
 
 
-def reloader(daemon: Daemon, file: Path, web: Path | None = None) -> tuple[Reloader, list[bool]]:
-    made = Reloader(Config(), file, LiveWebConfig(web), daemon.reload, (OSError,))
+STORAGE = Path(Config().storage.path)
+
+
+def reloader(
+    daemon: Daemon, file: Path, web: Path | None = None, storage: Path = STORAGE
+) -> tuple[Reloader, list[bool]]:
+    made = Reloader(Config(), file, LiveWebConfig(web), storage, daemon.reload, (OSError,))
     told: list[bool] = []
     made.on_change = lambda: told.append(made.ok)
     return made, told
@@ -78,6 +83,46 @@ def test_what_the_daemon_cannot_take_is_refused(tmp_path: Path) -> None:
         assert told == [False]
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("storage", "warnings"), [(STORAGE, 1), (Path("/flag"), 0)])
+def test_another_storage_needs_a_restart(tmp_path: Path, storage: Path, warnings: int) -> None:
+    """A changed storage.path is warned of, unless the flag decides on it anyway."""
+    file = tmp_path / "config.yaml"
+
+    async def main() -> None:
+        made, _ = reloader(Daemon(), file, storage=storage)
+        for text in ("", "storage: {path: ./elsewhere}"):
+            file.write_text(text)
+            assert await made.reload() == []
+
+    with capture_logs() as logged:
+        asyncio.run(main())
+    said = [entry for entry in logged if "storage.path" in entry["event"]]
+    assert len(said) == warnings
+
+
+def test_what_stays_broken_is_said_once(tmp_path: Path) -> None:
+    """Following the file says each error once, until it is another; a reload says it again."""
+    web = tmp_path / "web.yml"
+    web.write_text("")
+    live = LiveWebConfig(web)
+
+    async def main() -> None:
+        web.write_text("rubbish")
+        for _ in range(3):
+            assert len(await live.reload(again=False)) == 1
+        assert not live.ok
+        await live.reload()
+        web.write_text("other: rubbish")
+        await live.reload(again=False)
+        web.write_text("")
+        assert await live.reload(again=False) == []
+        assert live.ok
+
+    with capture_logs() as logged:
+        asyncio.run(main())
+    assert len(logged) == 3
 
 
 def test_a_bug_ends_one_reload(tmp_path: Path) -> None:

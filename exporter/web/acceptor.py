@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import resource
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
 
 import structlog
 import uvicorn
@@ -17,19 +20,24 @@ from exporter.web.tls import Tls
 log = structlog.get_logger()
 
 CONNECTIONS = 512
-# Of these so many may not yet have sent a whole request.
-UNFINISHED = 256
 # Seconds a client has to answer the end of its TLS connection.
 FAREWELL = 5.0
 # What accept() says when this host is short of something (accept(2)): wait, and try again.
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
+def room() -> int:
+    """Return how many connections may be open: the other files that are open need room too."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if files == resource.RLIM_INFINITY else min(CONNECTIONS, files // 2)
+
+
 class Acceptor:
     """Turns what arrives at a listening socket into connections.
 
     When there are too many the one that has waited longest for its client goes, so that whoever
-    opens connections and leaves them keeps no scrape out.
+    opens connections and leaves them keeps no scrape out. `most` may be open, half of them without
+    having sent a whole request.
     """
 
     def __init__(
@@ -37,21 +45,28 @@ class Acceptor:
         config: uvicorn.Config,
         state: ServerState,
         tls: Callable[[], Tls | None],
-        most: int = CONNECTIONS,
-        unfinished: int = UNFINISHED,
+        most: int,
     ) -> None:
         self._config = config
         self._state = state
         self._tls = tls
         self._most = most
-        self._most_unfinished = unfinished
-        # Those of each phase, the oldest first: a dict keeps the order.
-        self._in: dict[Phase, dict[Connection, None]] = {phase: {} for phase in Phase}
-        self._phase: dict[Connection, Phase] = {}
+        self._most_unfinished = most // 2
+        # The oldest first, as a dict keeps them: by when they were accepted those that have sent
+        # no whole request, by when they began to wait the others.
+        self._unfinished: dict[Connection, None] = {}
+        self._idle: dict[Connection, None] = {}
+        self._answered: dict[Connection, None] = {}
+        self._group = {
+            Phase.HANDSHAKE: self._unfinished,
+            Phase.HEAD: self._unfinished,
+            Phase.ANSWER: self._answered,
+            Phase.IDLE: self._idle,
+        }
         self._opening: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        return len(self._phase)
+        return len(self._unfinished) + len(self._idle) + len(self._answered)
 
     async def run(self, listener: socket.socket) -> None:
         """Accept for ever; what cannot be accepted for want of resources is tried again."""
@@ -72,6 +87,10 @@ class Acceptor:
             if len(self) >= self._most:
                 accepted.close()
             else:
+                # asyncio does so only for sockets that name their protocol. Otherwise an answer's
+                # body waits 40 ms for the client to acknowledge its head.
+                with suppress(OSError):
+                    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 opening = asyncio.create_task(self._open(accepted))
                 self._opening.add(opening)
                 opening.add_done_callback(self._opening.discard)
@@ -100,23 +119,20 @@ class Acceptor:
                 connection.end()
 
     def _on_phase(self, connection: Connection, phase: Phase | None) -> None:
-        old = self._phase.pop(connection, None)
-        if old is not None:
-            del self._in[old][connection]
-        if phase is not None:
-            self._phase[connection] = phase
-            self._in[phase][connection] = None
+        new = self._group[phase] if phase else None
+        for group in (self._unfinished, self._idle, self._answered):
+            if group is not new:
+                group.pop(connection, None)
+        if new is not None:
+            new[connection] = None
 
     def _make_room(self, most: int, unfinished: int) -> None:
         """End the oldest connections until there are at most so many."""
-        handshakes, heads = self._in[Phase.HANDSHAKE], self._in[Phase.HEAD]
-        while len(handshakes) + len(heads) > unfinished:
-            self._end(next(iter(handshakes or heads)))
+        while len(self._unfinished) > unfinished:
+            self._end(next(iter(self._unfinished)))
         while len(self) > most:
-            oldest = next(
-                (c for phase in (Phase.HANDSHAKE, Phase.HEAD, Phase.IDLE) for c in self._in[phase]),
-                None,
-            ) or next((c for c in self._in[Phase.ANSWER] if c.stuck), None)
+            stuck = (c for c in self._answered if c.stuck)
+            oldest = next(chain(self._unfinished, self._idle, stuck), None)
             if oldest is None:
                 return
             self._end(oldest)
@@ -129,5 +145,5 @@ class Acceptor:
         """End the connections that no request has come from; uvicorn sees to the others."""
         for task in self._opening:
             task.cancel()
-        for connection in [*self._in[Phase.HANDSHAKE], *self._in[Phase.HEAD]]:
+        for connection in list(self._unfinished):
             self._end(connection)

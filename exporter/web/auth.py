@@ -64,8 +64,8 @@ class Passwords:
         `client` is the address that is asking.
         """
         password = password[:BCRYPT_READS]
-        known, dummy = users.get(user), self._dummy(users, user)  # both, for the same time
-        against = (known or dummy).encode()
+        dummy = self._dummy(users, user)  # for a known user too: it takes the same time
+        against = users.get(user, dummy).encode()
         key = self._key(user.encode(), against, password)
         for remembered, verdict in ((self._right, Verdict.RIGHT), (self._wrong, Verdict.WRONG)):
             if key in remembered:
@@ -81,8 +81,7 @@ class Passwords:
             self._waiting[client] = self._waiting.get(client, 0) + 1
             task.add_done_callback(lambda _: self._compared(key, client))
         # Who asked may hang up; others may wait for the same.
-        same = await asyncio.shield(task) and known is not None
-        return Verdict.RIGHT if same else Verdict.WRONG
+        return Verdict.RIGHT if await asyncio.shield(task) else Verdict.WRONG
 
     async def _compare(self, key: bytes, password: bytes, against: bytes) -> bool:
         loop = asyncio.get_running_loop()

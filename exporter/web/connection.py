@@ -29,11 +29,6 @@ class Phase(Enum):
     ANSWER = "answer"
     IDLE = "idle"
 
-    @property
-    def unfinished(self) -> bool:
-        """Whether no whole request has come yet."""
-        return self in (Phase.HANDSHAKE, Phase.HEAD)
-
 
 DEADLINES = {Phase.HANDSHAKE: 5.0, Phase.HEAD: 5.0, Phase.ANSWER: 60.0, Phase.IDLE: 75.0}
 

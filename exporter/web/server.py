@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.web.acceptor import Acceptor
+from exporter.web.acceptor import Acceptor, room
 from exporter.web.connection import LARGEST_HEAD
 from exporter.web.tls import Tls
 
@@ -78,7 +78,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=GRACE,
             )
         )
-        self._acceptor = Acceptor(self.config, self.server_state, tls)
+        self._acceptor = Acceptor(self.config, self.server_state, tls, room())
         self._accepting: list[asyncio.Task[None]] = []
 
     @contextmanager

@@ -39,6 +39,7 @@ class Authority:
         signed = (
             _builder(self._name, self._key, self._name)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_usage(signs_others=True), critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.pem = signed.public_bytes(serialization.Encoding.PEM)
@@ -52,6 +53,11 @@ class Authority:
             _builder(_named(name), key, self._name)
             .add_extension(x509.SubjectAlternativeName(own), critical=False)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(_usage(signs_others=False), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
             .sign(self._key, hashes.SHA256())
         )
         return Pair(
@@ -87,4 +93,20 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - DAY)
         .not_valid_after(now + DAY)
+        # Python 3.13's clients are strict: RFC 5280 §4.2.1.1 to §4.2.1.3 want these.
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, signs_others: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_others,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_others,
+        crl_sign=signs_others,
+        encipher_only=False,
+        decipher_only=False,
     )
