@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -56,25 +57,39 @@ def demo(
         process.wait()
 
 
+def which(result: list[dict[str, Any]]) -> set[str]:
+    """Return the endpoints that a query's result is about."""
+    return {series["metric"]["endpoint_id"] for series in result}
+
+
 @pytest.mark.timeout(180)
 def test_prometheus_sees_the_rejects(tmp_path: Path, program: Callable[[str], str]) -> None:
     """Prometheus scrapes the demo each second and sees REJECT rise where the group is closed."""
     with demo(tmp_path, NONSENSE) as (process, url):
         endpoints = httpx.get(f"{url}/api/v1/endpoints").json()["endpoints"]
-        closed = next(e["id"] for e in endpoints if e["name"] == "payments")
+        ids = {e["name"]: e["id"] for e in endpoints}
+        closed, healthy = ids["sg-toggled"], ids["secrets"]
         with prometheus(program("prometheus"), tmp_path, url.removeprefix("http://")) as query:
             promql = (
                 f'increase({m.FLOW_RECORDS.name}{{action="REJECT",endpoint_id="{closed}"}}[1m]) > 0'
             )
             until(lambda: query(promql), timeout=90, what=promql)
             states = query(f"{m.ENDPOINT_STATE.name} == 1")
-            assert len(states) == 6
-            assert len(query(f'{m.DNS_ANSWERS_MATCH.name}{{name_kind="private"}} == 0')) == 1
-            assert len(query(f"count({m.FLOW_COVERAGE_RATIO.name} == 0)")) == 1
+            assert len(states) == len(endpoints) == 60
+            wrong = query(f'{m.DNS_ANSWERS_MATCH.name}{{name_kind="private"}} == 0')
+            assert {ids["foreign-answer"], ids["dns-hostnames-off"]} <= which(wrong)
+            uncovered = query(f"{m.FLOW_COVERAGE_RATIO.name} == 0")
+            assert which(uncovered) == {
+                ids[name] for name in ("no-flow-log", "flow-log-failed", "flow-log-accept-only")
+            }
+            quiet = f'{m.FLOW_RECORDS.name}{{action="REJECT",endpoint_id="{healthy}"}} == 0'
+            until(lambda: query(quiet), timeout=30, what=quiet)
+            dead = f'sum by (service_id) ({m.SERVICE_TARGETS.name}{{state="healthy"}}) == 0'
+            assert query(dead)
             assert query("up == 1")
         output = (tmp_path / "demo.log").read_text()
-        for endpoint in endpoints:
-            assert endpoint["id"] in output
+        for name in ("sg-toggled", "nacl-return", "rejected", "to-nlb-closed"):
+            assert ids[name] in output
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=5) == 0
         assert "Traceback" not in (tmp_path / "demo.log").read_text()
