@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from exporter.aws.accounts import Accounts
 from exporter.aws.session import Aws
 from exporter.config import parse
+from exporter.flowlogs import attribute
+from exporter.flowlogs.ingest import Ingest
 from exporter.model import Inventory, Known, Scope, Unavailable
 from exporter.simulator.faults import KINDS, Fault
 from exporter.simulator.organisation import CONSUMER, organisation
 from exporter.simulator.server import Simulator
+from exporter.store import Store
 from tests.aws.lists import CONSUMING, IMPATIENT, PROVIDING, collect, reaching
 from tests.conftest import leading
 
@@ -166,3 +170,30 @@ def test_an_unavailable_part_is_never_empty(estate: Estate) -> None:
         finally:
             estate.simulator.faults.faults = []
         assert all(isinstance(part, Unavailable) for _, part in found.listings())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reading_flow_logs_fails(estate: Estate, tmp_path: Path, kind: str) -> None:
+    """A log group that cannot be read says why and counts nothing; the next pass reads it."""
+    index = attribute.index(estate.seen[CONSUMING])
+    assert index
+    store = Store(tmp_path)
+    try:
+        # Index and records have one clock: that of the passes.
+        ingest = Ingest(CONSUMING, store, lambda: 1.0, 1.0, 60.0, 60.0)
+        logs = estate.aws.client(CONSUMING, "logs")
+        estate.simulator.faults.faults = [Fault(kind, "logs", times=1)]
+        try:
+            failing = ingest.run(logs, index)
+        finally:
+            estate.simulator.faults.faults = []
+        failed = {name for name, group in failing.groups.items() if group.problem}
+        assert len(failing.groups) > 3
+        assert len(failed) == (kind != "empty_page")
+        assert all(failing.groups[name].read_to is None for name in failed)
+        assert set(failing.problems()) == failed
+        whole = ingest.run(logs, index)
+        assert whole.problems() == {}
+        assert all(group.read_to is not None for group in whole.groups.values())
+    finally:
+        store.close()
