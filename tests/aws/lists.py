@@ -20,15 +20,16 @@ REGION, SECOND = "eu-west-1", "us-east-1"
 OWN = Scope(MANAGEMENT, REGION)
 CONSUMING = Scope(CONSUMER, REGION)
 PROVIDING = Scope(PROVIDER, REGION)
-# Gives up at once: retries are botocore's own affair.
-IMPATIENT = CLIENT_CONFIG.merge(
-    botocore.config.Config(read_timeout=0.5, retries={"mode": "standard", "total_max_attempts": 1})
-)
+# Retries are botocore's own affair.
+_ONCE = botocore.config.Config(retries={"mode": "standard", "total_max_attempts": 1})
+PATIENT = CLIENT_CONFIG.merge(_ONCE)
+# For what hangs; longer than a busy machine takes for an answer.
+IMPATIENT = PATIENT.merge(botocore.config.Config(read_timeout=1.5))
 
 
-def reaching(*scopes: Scope) -> Aws:
+def reaching(*scopes: Scope, config: botocore.config.Config = PATIENT) -> Aws:
     """Return access to these scopes: the own account's, and others' by the organisation's role."""
-    aws = Aws(config=IMPATIENT)
+    aws = Aws(config=config)
     for scope in scopes:
         role = f"arn:aws:iam::{scope.account}:role/{ROLE}"
         own = scope.account == MANAGEMENT

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import botocore.config
 import pytest
 
 from exporter.aws.accounts import Accounts, Found
-from exporter.aws.session import CLIENT_CONFIG, Aws
+from exporter.aws.session import Aws
 from exporter.config import parse
 from exporter.model import Scope
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
+from tests.aws.lists import PATIENT
 
 OWN, OTHER, THIRD = "111122223333", "444455556666", "222233334444"
 REGION, SECOND = "eu-west-1", "us-east-1"
 ROLE = "role_arn: 'arn:aws:iam::444455556666:role/privatelink-exporter'"
-IMPATIENT = CLIENT_CONFIG.merge(
-    botocore.config.Config(read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
-)
 
 
 class Finder(Protocol):
@@ -32,7 +29,7 @@ def finder(organised: Simulator) -> Finder:
     """Return a function that makes a finder of a configuration; each find asks everything anew."""
 
     def make(config: str, age: float = 0.0) -> Callable[[], Found]:
-        accounts = Accounts(Aws(config=IMPATIENT), lambda: 1000.0)
+        accounts = Accounts(Aws(config=PATIENT), lambda: 1000.0)
         accounts.configure(parse(config, "test"), age)
         return accounts.find
 
@@ -150,7 +147,7 @@ def test_the_own_account_unknown(finder: Finder, organised: Simulator) -> None:
 )
 def test_partitions(organised: Simulator, partition: str, home: str) -> None:
     """A role of another partition is assumed there, in a Region of it."""
-    aws = Aws(config=IMPATIENT)
+    aws = Aws(config=PATIENT)
     assert aws.home(partition) == home
     accounts = Accounts(aws, lambda: 0.0)
     role = f"arn:{partition}:iam::{OTHER}:role/privatelink-exporter"
