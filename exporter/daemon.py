@@ -18,8 +18,9 @@ from exporter.config import Config
 from exporter.dns import Pace, Prober, Server, servers
 from exporter.flowlogs import attribute
 from exporter.flowlogs.ingest import Ingest, Report
+from exporter.held import Key, Limits
 from exporter.model import Inventory, Scope, Unavailable, last_known
-from exporter.publisher import Key, Limits, Publisher
+from exporter.publisher import Publisher
 from exporter.schedule import Schedule, Task, Threads, where
 from exporter.store import Store
 

@@ -16,8 +16,9 @@ from typing import TypeVar
 import structlog
 
 from exporter.aws.errors import AWS_ERRORS, unavailable
+from exporter.held import Key
 from exporter.model import Scope
-from exporter.publisher import Key, Publisher
+from exporter.publisher import Publisher
 from exporter.store import StoreError
 
 T = TypeVar("T")

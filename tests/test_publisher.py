@@ -10,8 +10,9 @@ import pytest
 
 from exporter import metrics as m
 from exporter.flowlogs.ingest import Report
+from exporter.held import Limits
 from exporter.model import Endpoint, Inventory, Known, Scope, Unavailable
-from exporter.publisher import Limits, Publisher, Snapshot
+from exporter.publisher import Publisher, Snapshot
 from tests.harness import parse_series, select
 from tests.worlds import lookup
 

@@ -121,11 +121,18 @@ class Inventory:
 
         def settled(name: str, part: Any) -> Any:
             limit = keep if name in STATES else keep_configuration
-            if isinstance(part, dict):
-                return {of: settle(detail, now, limit) for of, detail in part.items()}
-            return settle(part, now, limit)
+            if not isinstance(part, dict):
+                return settle(part, now, limit)
+            after = {of: settle(detail, now, limit) for of, detail in part.items()}
+            return part if all(after[of] is detail for of, detail in part.items()) else after
 
-        return replace(self, **{name: settled(name, getattr(self, name)) for name in _PARTS})
+        changed = {
+            name: after
+            for name in _PARTS
+            if (after := settled(name, getattr(self, name))) is not getattr(self, name)
+        }
+        # The same where nothing has aged: what is made from it need not be made anew.
+        return replace(self, **changed) if changed else self
 
     def without(self, endpoint_ids: frozenset[str]) -> Inventory:
         """Return the inventory without these endpoints, in what was last seen of them too."""

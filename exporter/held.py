@@ -1,0 +1,109 @@
+"""What every collector found last, and what of it may be judged now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from exporter.flowlogs import attribute
+from exporter.flowlogs.attribute import Index
+from exporter.flowlogs.ingest import Report
+from exporter.model import Inventory, Lookup, Scope, last_known
+from exporter.world import CollectorStatus, Estate
+
+Key: TypeAlias = tuple[str, Scope, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """For how many seconds a sight may be judged, and the tags that become labels of `_info`."""
+
+    states: float = 900.0
+    configuration: float = 900.0
+    tag_labels: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Held:
+    """What was found, by scope; `scopes` are those that are watched, `expected` who has to report.
+
+    `foreign` has the endpoints that another account owns, with the owner: it may list them too.
+    """
+
+    limits: Limits = Limits()
+    expected: set[Key] = field(default_factory=set)
+    statuses: dict[Key, CollectorStatus] = field(default_factory=dict)
+    scopes: set[Scope] = field(default_factory=set)
+    inventories: dict[Scope, Inventory] = field(default_factory=dict)
+    foreign: dict[Scope, Mapping[str, str]] = field(default_factory=dict)
+    lookups: dict[tuple[Scope, str], tuple[Lookup, ...]] = field(default_factory=dict)
+    reports: dict[Scope, Report] = field(default_factory=dict)
+    # The index of an inventory, as long as it is that inventory.
+    _indexes: dict[Scope, tuple[Inventory, Index | None]] = field(default_factory=dict)
+
+    def copy(self) -> Held:
+        """Return what is held now, for another thread; what was found is never changed."""
+        return Held(
+            self.limits,
+            set(self.expected),
+            dict(self.statuses),
+            set(self.scopes),
+            dict(self.inventories),
+            dict(self.foreign),
+            dict(self.lookups),
+            dict(self.reports),
+            self._indexes,
+        )
+
+    def inventory(self, scope: Scope, now: float) -> Inventory | None:
+        """Return the scope's inventory as it may be judged at `now`; None before the first pass.
+
+        An endpoint in a shared VPC that several accounts list is its owner's where the owner is
+        watched, else the first account's.
+        """
+        held = self.inventories.get(scope)
+        if held is None:
+            return None
+        limits = self.limits
+        settled = held.settled(now, limits.states, limits.configuration)
+        elsewhere = frozenset(
+            i for i, owner in self.foreign[scope].items() if self._listed_before(scope, i, owner)
+        )
+        return settled.without(elsewhere) if elsewhere else settled
+
+    def _listed_before(self, scope: Scope, endpoint_id: str, owner: str) -> bool:
+        for other, inventory in self.inventories.items():
+            if other.region != scope.region or other == scope:
+                continue
+            first = other.account == owner or (
+                other.account < scope.account and endpoint_id in self.foreign[other]
+            )
+            if first and endpoint_id in (last_known(inventory.endpoints) or {}):
+                return True
+        return False
+
+    def estates(self, now: float) -> tuple[Estate, ...]:
+        """Return what may be judged at `now`, by scope."""
+        lookups: dict[Scope, list[Lookup]] = {}
+        for (scope, _resolver), found in sorted(self.lookups.items(), key=lambda item: item[0]):
+            fresh = (x for x in found if now - x.as_of <= self.limits.states)
+            lookups.setdefault(scope, []).extend(fresh)
+        return tuple(
+            Estate(
+                scope,
+                inventory,
+                self.index(inventory),
+                tuple(lookups.get(scope, ())),
+                self.reports.get(scope, Report()),
+            )
+            for scope in sorted(self.inventories)
+            if (inventory := self.inventory(scope, now))
+        )
+
+    def index(self, inventory: Inventory) -> Index | None:
+        """Return who owns which interface; made once for each inventory."""
+        known = self._indexes.get(inventory.scope)
+        if known is None or known[0] is not inventory:
+            known = self._indexes[inventory.scope] = (inventory, attribute.index(inventory))
+        return known[1]
