@@ -1,1 +1,1 @@
-"""Grafana dashboards and alert rules, generated from the metric definitions."""
+"""Grafana dashboards and alert rules; none yet."""

@@ -77,9 +77,12 @@ def _regions(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _alone(value: tuple[str, ...]) -> tuple[str, ...]:
+def _together(value: tuple[str, ...]) -> tuple[str, ...]:
     if "all" in value and len(value) > 1:
         raise ValueError("write all by itself, or name the Regions")
+    partitions = {partition_of(region) for region in value}
+    if len(partitions) > 1:
+        raise ValueError(f"credentials work in one partition; these are in {sorted(partitions)}")
     return value
 
 
@@ -98,7 +101,7 @@ Interval = Annotated[Duration, _between("100ms", "24h")]
 Regions = Annotated[
     tuple[Annotated[str, _like(f"{REGION}|all", "eu-west-1, or all")], ...],
     BeforeValidator(_regions),
-    AfterValidator(_alone),
+    AfterValidator(_together),
 ]
 AccountId = Annotated[str, BeforeValidator(_text), _like(r"\d{12}", "'111122223333'")]
 RoleArn = Annotated[
@@ -157,7 +160,7 @@ class Organization(Model):
     StackSets do not make a role in the management account.
     """
 
-    role_name: Annotated[str, _like(r"[\w+=,.@/-]+", "privatelink-exporter")]
+    role_name: Annotated[str, _like(r"[\w+=,.@-][\w+=,.@/-]*", "privatelink-exporter")]
     external_id: ExternalId | None = Field(default=None, repr=False)
     regions: Regions
     exclude: tuple[AccountId, ...] = ()

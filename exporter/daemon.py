@@ -67,6 +67,7 @@ class Daemon:
         self._schedule = Schedule(publisher)
         self._pace = Pace()
         self._scopes: set[Scope] = set()
+        self._known_accounts: frozenset[str] = frozenset()
         self._accounts = Accounts(aws, clock)
         self._configure(config)
 
@@ -115,10 +116,14 @@ class Daemon:
     async def _find_accounts(self) -> Mapping[str, str]:
         """Follow the accounts and Regions as they come and go."""
         found = await self._threads.run((ACCOUNTS, EVERYWHERE, ""), self._accounts.find)
-        for scope in found.scopes:
-            if scope not in self._scopes:
-                await self._open(scope)
-                self._scopes.add(scope)
+        fresh = [scope for scope in found.scopes if scope not in self._scopes]
+        for scope in fresh:
+            await self._open(scope)
+            self._scopes.add(scope)
+        if fresh:
+            accounts = {scope.account for scope in found.scopes}
+            log.info("watching", accounts=len(accounts), accounts_and_regions=len(found.scopes))
+        self._tell_of_accounts({s.account for s in found.scopes} | found.blind.keys(), found.blind)
         # Until the first account is known nothing tells what is gone.
         gone = self._publisher.scopes() - set(found.scopes) if found.scopes else set()
         for scope in gone:
@@ -128,6 +133,15 @@ class Daemon:
             self._aws.forget(scope)
             self._publisher.forget(scope)
         return found.problems
+
+    def _tell_of_accounts(self, accounts: Set[str], blind: Mapping[str, str]) -> None:
+        """Say of each account whether its Regions are known: where not, nothing else does."""
+        for account in self._known_accounts - accounts:
+            self._publisher.forget(Scope(account, ""))
+        self._known_accounts = frozenset(accounts)
+        for account in accounts:
+            problems = {"regions": blind[account]} if account in blind else {}
+            self._publisher.put_status((ACCOUNTS, Scope(account, ""), ""), 0.0, problems)
 
     async def _open(self, scope: Scope) -> None:
         """Begin to collect in an account and Region."""

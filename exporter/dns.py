@@ -88,8 +88,11 @@ class Server:
         vpc_id = endpoint.vpc_id
         if vpc_id in self.others or (self.vpcs is not None and vpc_id not in self.vpcs):
             return False
-        # The other names are public records: every resolver gives the same.
-        return name.kind != "private" or self.private is None or vpc_id in self.private
+        if name.kind != "private":
+            return True  # public records: every resolver gives the same
+        # In the VPC such a name leads to the gateway endpoint, on purpose.
+        inside = self.private is None or vpc_id in self.private
+        return inside and not endpoint.private_dns_inbound_only
 
 
 def servers(configured: tuple[Resolver, ...], host: Host | None) -> tuple[Server, ...]:

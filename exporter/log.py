@@ -65,4 +65,6 @@ def configure(level: str, form: str, stream: TextIO = sys.stderr) -> None:
     root.handlers[:] = [handler]
     # Libraries at debug would print request bodies, credentials of STS among them.
     root.setLevel(logging.WARNING)
+    # A role that cannot be assumed is told by its collector, without botocore's traceback.
+    logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
     logging.getLogger("exporter").setLevel(level.upper())

@@ -183,6 +183,8 @@ def _message(error: ErrorDetails, model: type[Model]) -> str:
         return f"unknown key; known here: {', '.join(known)}" if known else "unknown key"
     if kind == "missing":
         return "required"
+    if kind == "string_type":
+        return "write a text; quote it where it looks like a number"
     if kind == "tuple_type":
         return "write a list, for example [a, b]"
     if kind in ("model_type", "dict_type"):

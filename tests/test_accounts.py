@@ -20,6 +20,7 @@ from tests.harness import (
 )
 
 MANAGEMENT, CONSUMER, PROVIDER = "111122223333", "222233334444", "444455556666"
+COLLECTORS = ("accounts", "inventory", "dns", "flow_logs")
 ROLE = f"role_arn: 'arn:aws:iam::{CONSUMER}:role/privatelink-exporter'"
 
 
@@ -91,7 +92,7 @@ def test_a_reload_changes_what_is_watched(aws: SimulatorProcess, tmp_path: Path)
         running.process.send_signal(signal.SIGHUP)
         after = until(lambda: has(running, {CONSUMER}), 30)
         until(lambda: types(running.series()) == {"Gateway"}, 30)
-        assert accounts(after, m.COLLECTOR_UP) == {"", CONSUMER}
+        until(lambda: accounts(running.series(), m.COLLECTOR_UP) == {"", CONSUMER})
         assert not select(after, m.SERVICE_INFO.name)
         assert not any("tag_team" in dict(k) for k in select(after, m.ENDPOINT_INFO.name))
 
@@ -128,9 +129,8 @@ def test_one_account_failing_leaves_the_others(
         series = running.series()
         assert accounts(series) == accounts(before)
         # Nor can the accounts collector ask that account which Regions it has.
-        assert down(series) - {("accounts", "")} <= {
-            (collector, CONSUMER) for collector in ("inventory", "dns", "flow_logs")
-        }
+        blind = {(collector, CONSUMER) for collector in COLLECTORS}
+        assert down(series) - {("accounts", "")} <= blind
         if kind == "denied":
             assert ("inventory", CONSUMER) in down(series)
         assert select(series, m.ENDPOINT_STATE.name) == select(before, m.ENDPOINT_STATE.name)
@@ -163,4 +163,15 @@ def test_a_role_that_cannot_be_assumed(aws: SimulatorProcess, tmp_path: Path) ->
         aws.control("faults", [])
         until(lambda: has(running, {CONSUMER, MANAGEMENT}), 30)
         until(lambda: not down(running.series()), 30)
+        assert running.stop() == 0
+
+
+def test_an_account_whose_regions_are_unknown(aws: SimulatorProcess, tmp_path: Path) -> None:
+    """With `regions: all` and a role that fails from the start, the account is blind by name."""
+    aws.control("faults", [{"kind": "denied", "operation": "AssumeRole", "account": CONSUMER}])
+    config = aws.organised(tmp_path / "config.yaml")
+    with exporter(aws.environment, tmp_path, f"--config.file={config}") as running:
+        until(running.ready, 60)
+        assert down(running.series()) == {("accounts", ""), ("accounts", CONSUMER)}
+        assert "Traceback" not in running.log.read_text()
         assert running.stop() == 0

@@ -63,7 +63,7 @@ BAD = {
     "every error at once, by line": (
         "storage: {path: 3}\ncollectors:\n  dns: {interval: soon}\n  inventory: {interval: 60}",
         [
-            "c:1: storage.path: input should be a valid string",
+            "c:1: storage.path: write a text; quote it where it looks like a number",
             "c:3: collectors.dns.interval: 'soon' is not a duration; "
             "write for example 30s, 5m or 1h30m",
             "c:4: collectors.inventory.interval: a duration needs a unit, for example 60s",

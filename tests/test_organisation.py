@@ -167,7 +167,9 @@ FACTS: dict[str, Callable[[Json], bool]] = {
     == {"Target.FailedHealthChecks"},
     "nlb-closed": lambda s: s["load_balancers"][0]["enforces_inbound"] == "on"
     and ("tcp", 443, 443, "10.250.0.0/16") in ingress(s),
-    "target-closed": lambda s: s["targets"] != {} and listeners(s) == [("TCP", 443)],
+    "target-closed": lambda s: listeners(s) == [("TCP", 443)]
+    and ingress(s["target_interfaces"]) != []
+    and all(low != 443 for _, low, _, _ in ingress(s["target_interfaces"])),
     "service-failed": lambda s: s["state"] == "failed",
     "service-deleting": lambda s: s["state"] == "deleting",
     # Healthy endpoints of each type.
@@ -178,7 +180,9 @@ FACTS: dict[str, Callable[[Json], bool]] = {
     "guarded-api": lambda e: provider(e) == ("guarded", "available"),
     "s3-gateway": lambda e: e["type"] == "Gateway" and e["interfaces"] == [] and e["dns"] == []
     and {(d, s) for _, d, s in routes(e)} == {(p["id"], "active") for p in e["prefix_lists"]},
-    "s3-inbound-resolver": lambda e: e["private_dns_inbound_only"],
+    "s3-inbound-resolver": lambda e: e["private_dns_inbound_only"]
+    and not problems(e)
+    and [x["kind"] for x in e["dns_not_judged"]] == ["private"],
     "firewall": lambda e: e["type"] == "GatewayLoadBalancer" and e["dns"] == []
     and {s for _, _, s in routes(e)} == {"active"}
     and not client_tables(e).isdisjoint(t for t, _, _ in routes(e)),
@@ -223,7 +227,7 @@ FACTS: dict[str, Callable[[Json], bool]] = {
     and any(a["failure"] for a in e["associations"]),
     "stuck-pending": lambda e: e["state"] == "pending" and e["created"] > "2025",
     "deleting": lambda e: e["state"] == "deleting" and e["dns"] == [],
-    "unknown-state": lambda e: e["state"] == "unknown",
+    "unknown-state": lambda e: e["state"] == "unknown" and e["aws_state"] not in ("", "unknown"),
     # Names.
     "dns-hostnames-off": lambda e: e["private_dns_enabled"]
     and e["vpc_attributes"] == {"dns_support": True, "dns_hostnames": False}
@@ -259,7 +263,8 @@ FACTS: dict[str, Callable[[Json], bool]] = {
     "no-flow-log": lambda e: e["flow_coverage"] == {"ACCEPT": 0, "REJECT": 0}
     and not e["flow_logs"],
     "flow-log-failed": lambda e: e["flow_coverage"] == {"ACCEPT": 0, "REJECT": 0}
-    and not e["flow_logs"],
+    and not e["flow_logs"]
+    and [f["delivery_error"] for f in e["covering_flow_logs"]] == ["Access error"],
     "flow-log-accept-only": lambda e: e["flow_coverage"] == {"ACCEPT": 1, "REJECT": 0}
     and set(e["flow_logs"]["records"]) == {"ACCEPT"},
     # The provider's fault, seen from the consumer.

@@ -33,6 +33,8 @@ class Found:
 
     scopes: tuple[Scope, ...]
     problems: Mapping[str, str] = field(default_factory=dict)
+    # By account id: why it is not known which Regions it has enabled.
+    blind: Mapping[str, str] = field(default_factory=dict)
 
 
 class Accounts:
@@ -65,12 +67,13 @@ class Accounts:
         that is also configured with a role; the others are known all the same.
         """
         problems: dict[str, str] = {}
+        blind: dict[str, str] = {}
         scopes: dict[Scope, Account] = {}
         # Accounts with a role come first: where one is named both ways, the role is used.
         for account_id, account in sorted(
             self._named(problems), key=lambda item: item[1].id is None
         ):
-            for region in self._enabled(account_id, account, problems):
+            for region in self._enabled(account_id, account, blind):
                 scope = Scope(account_id, region)
                 if scopes.setdefault(scope, account) is not account:
                     problems[f"{account_id} {region}"] = (
@@ -78,7 +81,8 @@ class Accounts:
                     )
         for scope, account in scopes.items():
             self._aws.reach(scope, account)
-        return Found(tuple(sorted(scopes)), problems)
+        problems |= {f"{account} regions": reason for account, reason in blind.items()}
+        return Found(tuple(sorted(scopes)), problems, blind)
 
     def _named(self, problems: dict[str, str]) -> Iterator[tuple[str, Account]]:
         if self._organization:
@@ -135,9 +139,7 @@ class Accounts:
             and row["Id"] not in organization.exclude
         }
 
-    def _enabled(
-        self, account_id: str, account: Account, problems: dict[str, str]
-    ) -> tuple[str, ...]:
+    def _enabled(self, account_id: str, account: Account, blind: dict[str, str]) -> tuple[str, ...]:
         if account.regions != ALL_REGIONS:
             return account.regions or (self._aws.region or "",)
         held = self._regions.get(account_id)
@@ -147,7 +149,7 @@ class Accounts:
             held = self._regions[account_id] = carry(held, asked)
         assert held is not None
         if isinstance(held, Unavailable):
-            problems[f"{account_id} regions"] = held.reason
+            blind[account_id] = held.reason
         return last_known(held) or ()
 
     def _list_regions(self, account_id: str, account: Account) -> tuple[str, ...]:

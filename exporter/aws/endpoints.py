@@ -24,6 +24,7 @@ def endpoint(row: Row, scope: Scope) -> Endpoint:
         scope=scope,
         type=row.get("VpcEndpointType", "Gateway"),
         state=endpoint_state(row.get("State", "")),
+        aws_state=row.get("State", ""),
         service_name=row.get("ServiceName", "")
         or row.get("ServiceNetworkArn", "")
         or row.get("ResourceConfigurationArn", ""),

@@ -27,6 +27,7 @@ def service(row: Row, scope: Scope) -> EndpointService:
         scope=scope,
         service_name=row.get("ServiceName", ""),
         state=service_state(row.get("ServiceState", "")),
+        aws_state=row.get("ServiceState", ""),
         types=tuple(t["ServiceType"] for t in row.get("ServiceType", ())),
         zones=tuple(row.get("AvailabilityZones", ())),
         zone_ids=tuple(row.get("AvailabilityZoneIds", ())),

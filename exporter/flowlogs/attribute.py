@@ -90,10 +90,10 @@ def index(inventory: Inventory) -> Index | None:
         return None
     endpoint_of = {i: e.id for e in endpoints.value.values() for i in e.interface_ids}
     own = {i: interfaces.value[i] for i in endpoint_of if i in interfaces.value}
-    covering = _by_resource(flow_logs.value.values())
+    logging = _by_resource(flow_logs.value.values())
     chosen: dict[tuple[str, Action], FlowLog] = {}
     for interface in own.values():
-        candidates = _covering(interface, covering)
+        candidates = _covering(interface, logging)
         for action in ACTIONS:
             flow_log = choose(action, candidates)
             if flow_log:
@@ -110,14 +110,27 @@ def index(inventory: Inventory) -> Index | None:
 def relevant(inventory: Inventory) -> Mapping[str, FlowLog]:
     """Return the flow logs, last known, on an endpoint's interface, subnet or VPC."""
     interfaces = last_known(inventory.interfaces) or {}
-    covering = _by_resource((last_known(inventory.flow_logs) or {}).values())
+    logging = _by_resource((last_known(inventory.flow_logs) or {}).values())
     return {
         flow_log.id: flow_log
         for endpoint in (last_known(inventory.endpoints) or {}).values()
         for i in endpoint.interface_ids
         if i in interfaces
-        for flow_log in _covering(interfaces[i], covering)
+        for flow_log in _covering(interfaces[i], logging)
     }
+
+
+def covering(endpoint: Endpoint, inventory: Inventory) -> tuple[FlowLog, ...]:
+    """Return the flow logs, last known, that log one of the endpoint's interfaces."""
+    interfaces = last_known(inventory.interfaces) or {}
+    logging = _by_resource((last_known(inventory.flow_logs) or {}).values())
+    found = {
+        flow_log.id: flow_log
+        for i in endpoint.interface_ids
+        if i in interfaces
+        for flow_log in _covering(interfaces[i], logging)
+    }
+    return tuple(found[i] for i in sorted(found))
 
 
 def _by_resource(flow_logs: Iterable[FlowLog]) -> Mapping[str, list[FlowLog]]:

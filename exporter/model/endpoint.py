@@ -70,6 +70,8 @@ class Endpoint:
     requester_managed: bool = False
     policy: str | None = None
     created: float | None = None
+    # The state in AWS's own word: `state` is unknown for one that AWS has added since.
+    aws_state: str = ""
     last_error: str | None = None
     failure_reason: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -64,6 +64,8 @@ class EndpointService:
     ip_address_types: tuple[str, ...] = ()
     remote_access: bool = False
     supported_regions: tuple[str, ...] = ()
+    # The state in AWS's own word: `state` is unknown for one that AWS has added since.
+    aws_state: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property

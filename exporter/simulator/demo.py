@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,17 +82,24 @@ class Running:
             f"  {url}/api/v1/services   the providers' side",
             f"  {url}/api/v1/status     how the collectors do",
             "",
-            f"What is broken on purpose ({right} others are healthy, some in odd ways):",
+            f"What is broken on purpose ({right} others are healthy):",
             "",
         ]
         for scenario in scenarios:
             if scenario["status"] != "pass":
                 lines.append(f"  {scenario['name']:<26}  {scenario['id']}")
                 lines.append(f"  {'':<26}  {scenario['summary']}")
+        fine = ", ".join(s["name"] for s in scenarios if s["status"] == "pass")
+        lines += [
+            "",
+            "Healthy, some in odd ways:",
+            "",
+            *textwrap.wrap(fine, 90, initial_indent="  ", subsequent_indent="  "),
+        ]
         lines += [
             "",
             "REJECTs arrive within seconds; in Prometheus:",
-            f'  increase({FLOW_RECORDS.name}{{action="REJECT"}}[1m]) > 0',
+            f'  increase({FLOW_RECORDS.name}{{action="REJECT"}}[5m]) > 0',
             "",
             "Ctrl-C ends it.",
             "",

@@ -34,6 +34,7 @@ def _names(stage: Stage) -> None:
         stage.vpc("no-hostnames", dns_hostnames=False),
         "sqs",
         "Private DNS is on and the VPC has DNS hostnames off: the name resolves to the public.",
+        clients=[],
         check="private_dns",
         status="fail",
     )
@@ -43,6 +44,7 @@ def _names(stage: Stage) -> None:
         "sqs",
         "Private DNS is off, and there is no way to the public addresses.",
         private_dns=False,
+        clients=[],
         check="private_dns",
         status="fail",
     )
@@ -52,6 +54,7 @@ def _names(stage: Stage) -> None:
         "sqs",
         "Private DNS is off: who uses the service's own name goes past the endpoint.",
         private_dns=False,
+        clients=[],
         check="private_dns",
         status="warn",
     )
@@ -61,6 +64,7 @@ def _names(stage: Stage) -> None:
         "sqs",
         "The VPC's resolver answers with another private address.",
         resolves_to=["10.250.0.10"],
+        clients=[],
         check="private_dns",
         status="fail",
     )

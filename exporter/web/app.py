@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 
 import jinja2
@@ -52,6 +52,7 @@ def create_app(
             services=services(current.world),
             status=how,
             blind=[[c["account"], c["region"]] for c in how["collectors"] if not c["up"]],
+            by_reason=_by_reason,
             telemetry_path=telemetry_path,
         )
         return HTMLResponse(page, headers=SECURITY)
@@ -76,6 +77,17 @@ def create_app(
             Route("/-/reload", lifecycle.endpoint(reload), methods=["POST", "PUT"]),
         ]
     )
+
+
+def _by_reason(problems: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what could not be seen for each reason: one that many share is said once."""
+    found: dict[str, list[str]] = {}
+    for what, why in problems.items():
+        found.setdefault(why, []).append(what)
+    return [
+        (what[0] if len(what) == 1 else f"{what[0]} and {len(what) - 1} more", why)
+        for why, what in found.items()
+    ]
 
 
 def _takes_gzip(accept_encoding: str) -> bool:

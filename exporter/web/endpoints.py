@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from exporter.flowlogs import attribute, ingest
 from exporter.model import (
+    DnsName,
     Endpoint,
     Known,
     Lookup,
@@ -64,6 +65,7 @@ def _glance(estate: Estate, endpoint: Endpoint, lookups: list[Lookup]) -> dict[s
         "type": endpoint.type,
         "state": endpoint.state if isinstance(listing, Known) else "unknown",
         "last_state": endpoint.state,
+        "aws_state": endpoint.aws_state,
         "listed_at": rfc3339(listed.as_of) if listed else None,
         "created": None if endpoint.created is None else rfc3339(endpoint.created),
         "last_error": endpoint.last_error,
@@ -90,14 +92,34 @@ def _glance(estate: Estate, endpoint: Endpoint, lookups: list[Lookup]) -> dict[s
             {
                 "name": name.name,
                 "kind": name.kind,
-                "reason": f"no resolver that answers for {endpoint.vpc_id} has been asked",
+                "reason": _not_judged(endpoint, name),
             }
             for name in endpoint.dns_names
             if endpoint.has_dns and name not in asked
         ],
         "flow_logs": _flows(estate, endpoint.id),
+        "covering_flow_logs": part(
+            estate.inventory.flow_logs,
+            lambda _: [
+                {
+                    "id": f.id,
+                    "traffic_type": f.traffic_type,
+                    "destination": f.destination,
+                    "delivers": f.delivers,
+                    "delivery_error": f.delivery_error or None,
+                    "readable": attribute.readable(f),
+                }
+                for f in attribute.covering(endpoint, estate.inventory)
+            ],
+        ),
         "flow_coverage": dict(attribute.coverage(endpoint, estate.index)) if estate.index else None,
     }
+
+
+def _not_judged(endpoint: Endpoint, name: DnsName) -> str:
+    if name.kind == "private" and endpoint.private_dns_inbound_only:
+        return "answered for inbound resolver endpoints alone; its VPC uses the gateway endpoint"
+    return f"no resolver that answers for {endpoint.vpc_id} has been asked"
 
 
 def _provider(world: World, endpoint: Endpoint) -> Json:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from exporter.model import (
     EndpointService,
+    Interface,
     Inventory,
     Known,
     LoadBalancer,
@@ -13,7 +15,7 @@ from exporter.model import (
     last_known,
     target_groups_of,
 )
-from exporter.web.evidence import prefix_lists, rules
+from exporter.web.evidence import MOST_CLIENTS, prefix_lists, rules
 from exporter.web.plain import Json, part, plain, rfc3339, unavailable, where
 from exporter.world import Estate, World
 
@@ -53,6 +55,7 @@ def _glance(estate: Estate, service: EndpointService, zones: Zones) -> dict[str,
         "types": list(service.types),
         "state": service.state if isinstance(listing, Known) else "unknown",
         "last_state": service.state,
+        "aws_state": service.aws_state,
         "listed_at": rfc3339(listed.as_of) if listed else None,
         "acceptance_required": service.acceptance_required,
         "zone_ids": list(service.zone_ids),
@@ -133,6 +136,33 @@ def _evidence(
         ),
         "security_group_rules": rules(inventory, guards),
         "prefix_lists": prefix_lists(inventory, guards),
+        "target_interfaces": part(
+            inventory.interfaces, lambda known: _targets_behind(inventory, service, known)
+        ),
+    }
+
+
+def _targets_behind(
+    inventory: Inventory, service: EndpointService, known: Mapping[str, Interface]
+) -> Json:
+    """The interfaces of the targets, the first of them if there are many, with their rules."""
+    wanted = set()
+    for group in target_groups_of(service, inventory):
+        health = inventory.target_health.get(group.id)
+        if health is not None:
+            wanted |= {(group.vpc_id, target.id) for target in last_known(health) or ()}
+    found = [
+        i
+        for i in known.values()
+        if (i.vpc_id, i.instance_id) in wanted
+        or any((i.vpc_id, str(a)) in wanted for a in i.addresses)
+    ]
+    shown = sorted(found, key=lambda i: i.id)[:MOST_CLIENTS]
+    groups = {group_id for interface in shown for group_id in interface.security_group_ids}
+    return {
+        "total": len(found),
+        "interfaces": plain(shown),
+        "security_group_rules": rules(inventory, groups),
     }
 
 

@@ -18,6 +18,7 @@ def status(snapshot: Snapshot) -> Json:
         "ready": snapshot.ready,
         "waiting_for": list(snapshot.waiting_for),
         "store_ok": world.store_ok,
+        "config_last_reload_successful": world.reload_ok,
         "collectors": [
             {
                 "collector": c.collector,
