@@ -1,4 +1,4 @@
-# The exporter as a non-root process that writes nowhere but to its volume. docs/web.md says how to
+# The exporter as a non-root process that writes nowhere but to its volume. docs/container.md says how to
 # run it. With --build-arg LOCK=demo.lock the image can also run `demo`, given a writable /tmp.
 
 FROM python:3.13.9-slim-bookworm AS build

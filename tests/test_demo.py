@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from exporter import metrics as m
 from tests.harness import free_port, prometheus, until
 
+ROOT = Path(__file__).parent.parent
 NONSENSE = {
     "AWS_PROFILE": "nonsense",
     "AWS_REGION": "nowhere-1",
@@ -57,6 +59,15 @@ def demo(
         process.wait()
 
 
+def readme_queries() -> list[str]:
+    """Return the queries that the README begins with."""
+    block = (ROOT / "README.md").read_text().partition("```promql\n")[2].partition("```")[0]
+    found = [q.strip() for q in re.split(r"^#.*$", block, flags=re.MULTILINE)]
+    queries = [q for q in found if q]
+    assert len(queries) == 6
+    return queries
+
+
 def which(result: list[dict[str, Any]]) -> set[str]:
     """Return the endpoints that a query's result is about."""
     return {series["metric"]["endpoint_id"] for series in result}
@@ -87,6 +98,9 @@ def test_prometheus_sees_the_rejects(tmp_path: Path, program: Callable[[str], st
             dead = f'sum by (service_id) ({m.SERVICE_TARGETS.name}{{state="healthy"}}) == 0'
             assert query(dead)
             assert query("up == 1")
+            # Every query of the README has an answer here, but for collectors: these see all.
+            for promql in readme_queries():
+                assert bool(query(promql)) == ("collector_up" not in promql), promql
         output = (tmp_path / "demo.log").read_text()
         for name in ("sg-toggled", "nacl-return", "rejected", "to-nlb-closed"):
             assert ids[name] in output
