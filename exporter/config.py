@@ -107,7 +107,7 @@ AccountId = Annotated[str, BeforeValidator(_text), _like(r"\d{12}", "'1111222233
 RoleArn = Annotated[
     str,
     _like(
-        r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+",
+        r"arn:aws(-cn|-us-gov)?:iam::\d{12}:role/[\w+=,.@/-]+",
         "arn:aws:iam::111122223333:role/privatelink-exporter",
     ),
 ]
@@ -274,7 +274,10 @@ class Config(Model):
         for i, account in enumerate(self.accounts):
             for region in account.regions or ("the default Region",):
                 first = seen.setdefault((account.id, region), i)
-                if first != i or account.regions.count(region) > 1:
+                others = {first, seen.get((account.id, "all"), i)}
+                if region == "all":
+                    others |= {j for (other, _), j in seen.items() if other == account.id}
+                if others != {i} or account.regions.count(region) > 1:
                     name = account.id or "the process's own account"
                     raise ValueError(f"accounts[{i}]: {name} in {region} is listed twice")
         return self

@@ -14,7 +14,7 @@ from exporter.aws import inventory
 from exporter.aws.accounts import Accounts, needs_region
 from exporter.aws.imds import Host
 from exporter.aws.session import Aws
-from exporter.config import Config
+from exporter.config import Account, Config
 from exporter.dns import Pace, Prober, Server, servers
 from exporter.flowlogs import attribute
 from exporter.flowlogs.ingest import Ingest, Report
@@ -66,9 +66,7 @@ class Daemon:
         self._threads = Threads()
         self._schedule = Schedule(publisher)
         self._pace = Pace()
-        self._scopes: set[Scope] = set()
-        self._known_accounts: frozenset[str] = frozenset()
-        self._accounts = Accounts(aws, clock)
+        self._accounts = Accounts(aws, clock, config, 0.0)
         self._configure(config)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -87,26 +85,27 @@ class Daemon:
             self._threads.shutdown()
 
     async def reload(self, config: Config) -> None:
-        """Go on with another configuration; what is known of what it still watches is kept.
+        """Go on with another configuration; what it still watches goes on as soon as it is found.
 
+        Until then it goes on as before: what cannot be asked must not stop what can be seen.
         Raises NoAccess where it leaves the Region to boto3's settings and these have none,
         dns.exception.DNSException or OSError where no resolver is configured and this host has
         none; and changes nothing then.
         """
         await asyncio.to_thread(self._aws.require, needs_region(config))
-        servers(config.collectors.dns.resolvers, self._host)
-        await self._schedule.stop()
-        self._scopes.clear()
         self._configure(config)
-        self._publisher.keep_resolvers({"", *(server.label for server in self._servers)})
+        await self._schedule.stop(lambda key: key[0] == ACCOUNTS)
         self._begin()
 
     def _configure(self, config: Config) -> None:
         self._servers: tuple[Server, ...] = servers(config.collectors.dns.resolvers, self._host)
         self._config = config
         # Half an interval less: passes do not come on the second.
-        self._configuration_age = (CONFIGURATION_EVERY - 0.5) * config.collectors.inventory.interval
-        self._accounts.configure(config, self._configuration_age)
+        age = (CONFIGURATION_EVERY - 0.5) * config.collectors.inventory.interval
+        self._configuration_age = age
+        self._accounts = Accounts(self._aws, self._clock, config, age, self._accounts)
+        # What was opened under another configuration is opened anew.
+        self._opened: set[Scope] = set()
         self._publisher.limit(limits(config))
 
     def _begin(self) -> None:
@@ -114,37 +113,50 @@ class Daemon:
         self._schedule.start(Task((ACCOUNTS, EVERYWHERE, ""), interval, self._find_accounts))
 
     async def _find_accounts(self) -> Mapping[str, str]:
-        """Follow the accounts and Regions as they come and go."""
+        """Follow the accounts as they come and go: each has a task of its own."""
         found = await self._threads.run((ACCOUNTS, EVERYWHERE, ""), self._accounts.find)
-        fresh = [scope for scope in found.scopes if scope not in self._scopes]
-        for scope in fresh:
-            await self._open(scope)
-            self._scopes.add(scope)
-        if fresh:
-            accounts = {scope.account for scope in found.scopes}
-            log.info("watching", accounts=len(accounts), accounts_and_regions=len(found.scopes))
-        self._tell_of_accounts({s.account for s in found.scopes} | found.blind.keys(), found.blind)
-        # Until the first account is known nothing tells what is gone.
-        gone = self._publisher.scopes() - set(found.scopes) if found.scopes else set()
-        for scope in gone:
-            log.info("no longer watched", **where(scope))
-            await self._schedule.stop(partial(_is_of, scope))
-            self._scopes.discard(scope)
-            self._aws.forget(scope)
-            self._publisher.forget(scope)
+        interval = self._config.collectors.inventory.interval
+        running = self._schedule.running()
+        for account, ways in found.accounts.items():
+            key = (ACCOUNTS, Scope(account, ""), "")
+            if key not in running:
+                follow = partial(self._find_regions, account, ways)
+                self._schedule.start(Task(key, interval, follow))
+        if found.complete:
+            watched = {scope.account for scope in self._publisher.scopes()}
+            watched |= {key[1].account for key in running if key[0] == ACCOUNTS} - {""}
+            for account in watched - found.accounts.keys():
+                await self._close(account, frozenset())
+                await self._schedule.stop(partial(operator.eq, (ACCOUNTS, Scope(account, ""), "")))
+                self._publisher.forget(Scope(account, ""))
         return found.problems
 
-    def _tell_of_accounts(self, accounts: Set[str], blind: Mapping[str, str]) -> None:
-        """Say of each account whether its Regions are known: where not, nothing else does."""
-        for account in self._known_accounts - accounts:
-            self._publisher.forget(Scope(account, ""))
-        self._known_accounts = frozenset(accounts)
-        for account in accounts:
-            problems = {"regions": blind[account]} if account in blind else {}
-            self._publisher.put_status((ACCOUNTS, Scope(account, ""), ""), 0.0, problems)
+    async def _find_regions(self, account: str, ways: tuple[Account, ...]) -> Mapping[str, str]:
+        """Follow the Regions of an account as they come and go."""
+        key = (ACCOUNTS, Scope(account, ""), "")
+        found = await self._threads.run(key, partial(self._accounts.regions, account, ways))
+        for region in found.reached:
+            scope = Scope(account, region)
+            if scope not in self._opened:
+                await self._open(scope)
+                self._opened.add(scope)
+        if found.complete:
+            await self._close(account, found.reached.keys())
+        return found.problems
+
+    async def _close(self, account: str, regions: Set[str]) -> None:
+        """Stop collecting in the account's other Regions."""
+        for scope in self._publisher.scopes():
+            if scope.account == account and scope.region not in regions:
+                log.info("no longer watched", **where(scope))
+                await self._schedule.stop(partial(_is_of, scope))
+                self._opened.discard(scope)
+                self._aws.forget(scope)
+                self._publisher.forget(scope)
 
     async def _open(self, scope: Scope) -> None:
-        """Begin to collect in an account and Region."""
+        """Begin to collect in an account and Region, or go on with another configuration."""
+        await self._schedule.stop(partial(_is_of, scope))
         collectors = self._config.collectors
         ingest = Ingest(
             scope,
@@ -156,7 +168,8 @@ class Daemon:
         )
         self._publisher.watch(scope)
         put_report = partial(self._publisher.put_report, scope)
-        await self._threads.run((FLOW_LOGS, scope, "committed"), ingest.committed, put_report)
+        if not self._publisher.reported(scope):
+            await self._threads.run((FLOW_LOGS, scope, "committed"), ingest.committed, put_report)
         listed = asyncio.Event()
         client = partial(self._aws.client, scope)
         discovery, age = self._config.discovery, self._configuration_age

@@ -73,6 +73,9 @@ class Held:
         return settled.without(elsewhere) if elsewhere else settled
 
     def _listed_before(self, scope: Scope, endpoint_id: str, owner: str) -> bool:
+        at_home = Scope(owner, scope.region)
+        if at_home in self.scopes and at_home not in self.inventories:
+            return True  # the owner's first pass has not ended: it must not move to it then
         for other, inventory in self.inventories.items():
             if other.region != scope.region or other == scope:
                 continue

@@ -120,6 +120,10 @@ class Publisher:
         if scope in self._held.scopes:
             self._held.lookups[scope, resolver] = lookups
 
+    def reported(self, scope: Scope) -> bool:
+        """Whether something is held of the scope's flow logs."""
+        return scope in self._held.reports
+
     def put_report(self, scope: Scope, report: Report) -> None:
         """Take what has been committed of the flow logs."""
         if scope in self._held.scopes:

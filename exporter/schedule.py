@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 # Calls to one account or Region that hang must leave threads to the others.
 AWS_THREADS, PER_ACCOUNT, PER_REGION = 48, 8, 24
+# How many seconds a pass waits for the one before it, which a reload may have left behind.
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ class Schedule:
 class Threads:
     """A bounded pool for calls that block, of which no account or Region can take all."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._pool = ThreadPoolExecutor(AWS_THREADS, thread_name_prefix="aws")
         self._in_flight: dict[Key, asyncio.Future[object]] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
@@ -125,12 +128,15 @@ class Threads:
     ) -> T:
         """Return what the call returns in a thread, and give it to `put`.
 
-        A thread cannot be stopped: when a pass missed its deadline, the next ones say so instead
-        of running beside it, and what it finds is put when it ends. Raises TimeoutError then.
+        A thread cannot be stopped: when a pass missed its deadline, the next ones wait a while for
+        it and say so instead of running beside it, and what it finds is put when it ends. Raises
+        TimeoutError then.
         """
         previous = self._in_flight.get(key)
-        if previous is not None and not previous.done():
-            raise TimeoutError("the pass before has not ended yet")
+        if previous is not None:
+            await asyncio.wait({previous}, timeout=self._patience)
+            if key in self._in_flight:
+                raise TimeoutError("the pass before has not ended yet")
         scope = key[1]
         slots = (self._slot(scope.account, PER_ACCOUNT), self._slot(scope.region, PER_REGION))
         held: list[asyncio.Semaphore] = []
@@ -147,6 +153,7 @@ class Threads:
         def done(ended: asyncio.Future[T]) -> None:
             for slot in slots:
                 slot.release()
+            self._in_flight.pop(key, None)
             if not ended.cancelled() and ended.exception() is None and put:
                 put(ended.result())
 

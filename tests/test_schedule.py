@@ -58,7 +58,7 @@ def test_a_pass_that_still_runs_is_not_run_twice() -> None:
     put: list[bool] = []
 
     async def main() -> None:
-        threads = Threads()
+        threads = Threads(patience=0.05)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await threads.run(key(HANGS), lambda: release.wait(10), put.append)

@@ -78,13 +78,14 @@ def association(row: Row) -> EndpointAssociation:
 
 def service_detail(row: Row) -> ServiceDetail:
     """Translate a ServiceDetail."""
+    types = tuple(t["ServiceType"] for t in row.get("ServiceType", ()))
     private = [n["PrivateDnsName"] for n in row.get("PrivateDnsNames", ())]
     if row.get("PrivateDnsName"):
         private.append(row["PrivateDnsName"])
     return ServiceDetail(
-        id=row["ServiceName"],
-        service_id=row.get("ServiceId", ""),
-        types=tuple(t["ServiceType"] for t in row.get("ServiceType", ())),
+        id=row.get("ServiceId") or f"{row['ServiceName']} {','.join(types)}",
+        service_name=row["ServiceName"],
+        types=types,
         owner=row.get("Owner", ""),
         region=row.get("ServiceRegion", ""),
         zones=tuple(row.get("AvailabilityZones", ())),

@@ -17,6 +17,7 @@ from exporter.model import Network
 # hop limit is 1: it must not be waited for long.
 TIMEOUT = 1.0
 ATTEMPTS = 2
+LONGEST = 4096
 _TTL = "60"
 _MACS = "/latest/meta-data/network/interfaces/macs"
 
@@ -50,7 +51,10 @@ def host(endpoint: str) -> Host:
         session = {"X-aws-ec2-metadata-token": token}
         mac = _get(pool, "GET", "/latest/meta-data/mac", session)
         vpc_id = _get(pool, "GET", f"{_MACS}/{mac}/vpc-id", session)
-        blocks = _get(pool, "GET", f"{_MACS}/{mac}/vpc-ipv4-cidr-blocks", session).split()
+        try:
+            blocks = _get(pool, "GET", f"{_MACS}/{mac}/vpc-ipv4-cidr-blocks", session).split()
+        except OSError:
+            blocks = []  # a VPC need not have any
         if not vpc_id.startswith("vpc-"):
             raise OSError(f"the metadata service gives {vpc_id[:40]!r} as VPC")
         return Host(vpc_id, tuple(ip_network(block, strict=False) for block in blocks))
@@ -61,7 +65,10 @@ def host(endpoint: str) -> Host:
 
 
 def _get(pool: urllib3.HTTPConnectionPool, method: str, path: str, headers: dict[str, str]) -> str:
-    answer = pool.request(method, path, headers=headers)
-    if answer.status != 200:
-        raise OSError(f"the metadata service answers {answer.status} to {method} {path}")
-    return answer.data.decode("ascii").strip()
+    answer = pool.request(method, path, headers=headers, preload_content=False)
+    try:
+        if answer.status != 200:
+            raise OSError(f"the metadata service answers {answer.status} to {method} {path}")
+        return answer.read(LONGEST).decode("ascii").strip()
+    finally:
+        answer.release_conn()

@@ -9,7 +9,7 @@ Region has neither endpoints nor services that is three calls in all. Nothing is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 from exporter.aws import endpoints as consumer
@@ -18,12 +18,18 @@ from exporter.aws import services as provider
 from exporter.aws.listing import Pass, values
 from exporter.config import Discovery
 from exporter.model import (
+    Connection,
+    Details,
+    EndpointService,
     Inventory,
     Listener,
+    Listing,
+    LoadBalancer,
     Network,
     Principal,
     Scope,
     Target,
+    TargetGroup,
     VpcAttributes,
     last_known,
 )
@@ -68,37 +74,7 @@ def collect(
         or last_known(services) != last_known(previous.services)
     )
     own = {service.id for service in values(services)}
-    connections = ask.only_if(
-        bool(own),
-        (services,),
-        lambda: ask.listing(
-            "connections",
-            (EC2, "describe_vpc_endpoint_connections", "VpcEndpointConnections"),
-            provider.connection,
-            lambda c: c.service_id in own,
-        ),
-    )
-    arns = {arn for service in values(services) for arn in service.load_balancer_arns}
-    load_balancers = ask.only_if(
-        bool(arns),
-        (services,),
-        lambda: ask.listing(
-            "load_balancers",
-            (ELB, "describe_load_balancers", "LoadBalancers"),
-            provider.load_balancer,
-            lambda lb: lb.id in arns,
-        ),
-    )
-    target_groups = ask.only_if(
-        bool(arns),
-        (services,),
-        lambda: ask.listing(
-            "target_groups",
-            (ELB, "describe_target_groups", "TargetGroups"),
-            provider.target_group,
-            lambda group: not arns.isdisjoint(group.load_balancer_arns),
-        ),
-    )
+    connections, load_balancers, target_groups, target_health = _behind(ask, services, own)
     groups = [group.id for group in values(target_groups)]
     vpc_ids = {
         item.vpc_id
@@ -125,7 +101,9 @@ def collect(
         return ask.only_if(
             bool(vpc_ids),
             (endpoints, services, load_balancers, target_groups),
-            lambda: ask.listing(name, (EC2, operation, key), translate, within, **parameters),
+            lambda: ask.listing(
+                name, (EC2, operation, key), translate, within, vpc_ids | guards, **parameters
+            ),
         )
 
     security_groups = around(
@@ -140,6 +118,7 @@ def collect(
             (EC2, "describe_security_group_rules", "SecurityGroupRules"),
             network.security_group_rule,
             lambda rule: in_vpcs is None or rule.group_id in in_vpcs,
+            (in_vpcs or {}).keys(),
         ),
     )
     tables = around("route_tables", "describe_route_tables", "RouteTables", network.route_table)
@@ -152,6 +131,7 @@ def collect(
     }
     prefix_list_ids = {i for i in used if i}
     names = {endpoint.service_name for endpoint in values(endpoints)}
+    regions = {endpoint.service_region or scope.region for endpoint in values(endpoints)}
 
     def vpc_attributes(vpc_id: str) -> VpcAttributes:
         def attribute(name: str) -> bool:  # the API takes one a call
@@ -173,10 +153,6 @@ def collect(
         rows = ask.rows((ELB, "describe_listeners", "Listeners"), LoadBalancerArn=arn)
         return tuple(provider.listener(row) for row in rows)
 
-    def health(arn: str) -> tuple[Target, ...]:
-        answer = ask.ask(ELB, "describe_target_health", TargetGroupArn=arn)
-        return tuple(provider.target(row) for row in answer["TargetHealthDescriptions"])
-
     def load_balancer_attributes(arn: str) -> dict[str, str]:
         answer = ask.ask(ELB, "describe_load_balancer_attributes", LoadBalancerArn=arn)
         return {row["Key"]: row["Value"] for row in answer["Attributes"]}
@@ -188,13 +164,13 @@ def collect(
     behind = [lb.id for lb in values(load_balancers)]
     return Inventory(
         scope=scope,
+        kept_to=ask.kept_to,
         endpoints=endpoints,
         services=services,
         connections=connections,
         load_balancers=load_balancers,
         target_groups=target_groups,
-        # What changes by itself goes before what may take long.
-        target_health=ask.details("target_health", groups, health),
+        target_health=target_health,
         interfaces=around(
             "interfaces",
             "describe_network_interfaces",
@@ -226,6 +202,7 @@ def collect(
                 (EC2, "describe_managed_prefix_lists", "PrefixLists"),
                 network.prefix_list,
                 lambda prefix_list: prefix_list.id in prefix_list_ids,
+                prefix_list_ids,
             ),
         ),
         service_details=ask.only_if(
@@ -235,7 +212,10 @@ def collect(
                 "service_details",
                 (EC2, "describe_vpc_endpoint_services", "ServiceDetails"),
                 consumer.service_detail,
-                lambda detail: detail.id in names,
+                lambda detail: detail.service_name in names,
+                names | regions,
+                # Of services of other Regions AWS tells only who asks for these.
+                **({"ServiceRegions": sorted(regions)} if regions != {scope.region} else {}),
             ),
         ),
         endpoint_associations=ask.only_if(
@@ -258,3 +238,62 @@ def collect(
             "target_group_attributes", groups, target_group_attributes
         ),
     )
+
+
+def _behind(
+    ask: Pass, services: Listing[EndpointService], own: Set[str]
+) -> tuple[
+    Listing[Connection],
+    Listing[LoadBalancer],
+    Listing[TargetGroup],
+    Details[tuple[Target, ...]],
+]:
+    """Return what is behind the services: connections, load balancers, target groups, health."""
+    connections = ask.only_if(
+        bool(own),
+        (services,),
+        lambda: ask.listing(
+            "connections",
+            (EC2, "describe_vpc_endpoint_connections", "VpcEndpointConnections"),
+            provider.connection,
+            lambda c: c.service_id in own,
+            own,
+        ),
+    )
+    arns = {arn for service in values(services) for arn in service.load_balancer_arns}
+    load_balancers = ask.only_if(
+        bool(arns),
+        (services,),
+        lambda: ask.listing(
+            "load_balancers",
+            (ELB, "describe_load_balancers", "LoadBalancers"),
+            provider.load_balancer,
+            lambda lb: lb.id in arns,
+            arns,
+        ),
+    )
+
+    def list_target_groups() -> Any:
+        return ask.listing(
+            "target_groups",
+            (ELB, "describe_target_groups", "TargetGroups"),
+            provider.target_group,
+            lambda group: not arns.isdisjoint(group.load_balancer_arns),
+            arns,
+        )
+
+    target_groups = ask.only_if(bool(arns), (services,), list_target_groups)
+
+    def health(arn: str) -> tuple[Target, ...]:
+        answer = ask.ask(ELB, "describe_target_health", TargetGroupArn=arn)
+        return tuple(provider.target(row) for row in answer["TargetHealthDescriptions"])
+
+    # What changes by itself goes before what may take long.
+    groups = [group.id for group in values(target_groups)]
+    target_health = ask.details("target_health", groups, health)
+    if len(target_health) < len(groups):  # one has gone, and another may have come in its place
+        ask.relist = True
+        target_groups = list_target_groups()
+        groups = [group.id for group in values(target_groups)]
+        target_health = ask.details("target_health", groups, health)
+    return connections, load_balancers, target_groups, target_health

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any, TypeVar
 
 from exporter.aws.errors import attempt
@@ -57,6 +57,7 @@ class Pass:
         self._out_of_time = clock() + budget
         # Set when an endpoint or service is new or changed: then its surroundings are listed too.
         self.relist = False
+        self.kept_to: dict[str, frozenset[str]] = {}
 
     def listing(
         self,
@@ -64,14 +65,18 @@ class Pass:
         call: tuple[str, str, str],
         translate: Callable[[Row], Any],
         keep: Callable[[Any], bool] | None = None,
+        keep_to: Set[str] = frozenset(),
         **parameters: Any,
     ) -> Listing[Any]:
         """Return a part of the inventory, by id: what `call` (service, operation, key) lists.
 
-        `keep` says which of it belongs there.
+        `keep` says which of it belongs there; it depends on no more than the ids `keep_to`. When
+        these are others than last time, the listing is asked for again.
         """
         old: Part[Any] | None = getattr(self._previous, name, None)
-        if not self.relist and self._current(name, old):
+        same = self._previous is not None and self._previous.kept_to.get(name) == keep_to
+        self.kept_to[name] = frozenset(keep_to)
+        if not self.relist and same and self._current(name, old):
             assert old is not None
             return old
 
@@ -85,7 +90,9 @@ class Pass:
     def details(self, name: str, ids: Iterable[str], fetch: Callable[[str], T]) -> Details[T]:
         """Return what `fetch` gives for each id: a part for each."""
         held: Mapping[str, Part[T]] = getattr(self._previous, name, {})
-        return {i: self._detail(name, i, held.get(i), fetch) for i in sorted(ids)}
+        found = {i: self._detail(name, i, held.get(i), fetch) for i in sorted(ids)}
+        # AWS says that it is gone: what was seen of it before is not what is there now.
+        return {i: part for i, part in found.items() if not is_gone(part)}
 
     def only_if(
         self, needed: bool, sources: Iterable[Part[Any]], ask: Callable[[], Part[Any]]
@@ -155,6 +162,11 @@ class Pass:
             and isinstance(old, Known)
             and self._clock() - old.as_of < self._configuration_age
         )
+
+
+def is_gone(part: Part[Any]) -> bool:
+    """Whether the part failed because what it is of is no more (`TargetGroupNotFound` and such)."""
+    return isinstance(part, Unavailable) and "NotFound:" in part.reason
 
 
 def values(part: Listing[T]) -> tuple[T, ...]:

@@ -36,6 +36,7 @@ _TARGETS = (
     "CarrierGatewayId",
     "CoreNetworkArn",
     "OdbNetworkArn",
+    "IpAddress",
 )
 
 
@@ -140,7 +141,12 @@ def _entry(row: Row) -> NetworkAclEntry:
 
 def route_table(row: Row) -> RouteTable:
     """Translate a RouteTable with its associations."""
-    associations = row["Associations"]
+    associations = [
+        a
+        for a in row["Associations"]
+        if (a.get("AssociationState") or {}).get("State", "associated")
+        in ("associated", "associating")
+    ]
     return RouteTable(
         row["RouteTableId"],
         row.get("VpcId", ""),

@@ -35,6 +35,16 @@ CLIENT_CONFIG = botocore.config.Config(
 )
 
 
+# The Regions that every account has; those since 2019 have to be enabled.
+# https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
+_ALWAYS = frozenset(
+    [
+        *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
+        *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3"),
+        *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3"),
+        *("ap-south-1", "ap-southeast-1", "ap-southeast-2"),
+    ]
+)
 METADATA, METADATA_V6 = "http://169.254.169.254/", "http://[fd00:ec2::254]/"
 # A Region of each partition that is enabled in every account.
 _HOMES = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
@@ -80,6 +90,8 @@ class Aws:
             raise NoAccess(f"The AWS settings cannot be used: {error}") from None
         self._config = config
         self._lock = threading.RLock()
+        # Making a client takes a while; who counts does not wait for that.
+        self._counting = threading.Lock()
         self._sessions: dict[tuple[str | None, str | None], boto3.Session] = {}
         self._clients: dict[tuple[Scope, str], Any] = {}
         self._account_of: dict[Scope, Account] = {}
@@ -131,9 +143,14 @@ class Aws:
         return endpoint or (METADATA_V6 if mode.lower() == "ipv6" else METADATA)
 
     def home(self, partition: str) -> str:
-        """Return a Region to ask in what is the same in all: the process's own where it can be."""
+        """Return a Region to ask in what is the same in all: the process's own where it can be.
+
+        Not one that has to be enabled: another account may not have, and then even STS refuses it.
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_enable-regions.html
+        """
         own = self.region
-        return own if own and partition_of(own) == partition else _HOMES[partition]
+        here = own and partition_of(own) == partition and (own in _ALWAYS or partition != "aws")
+        return own if own and here else _HOMES[partition]
 
     def own_account(self, region: str) -> OwnAccount:
         """Return whose the process's own credentials are; asked of STS once.
@@ -166,25 +183,36 @@ class Aws:
         with self._lock:
             self._account_of.pop(scope, None)
             self._forget_clients(scope)
+            used = {(a.role_arn, a.external_id) for a in self._account_of.values()}
+            for key in [key for key in self._sessions if key[0] and key not in used]:
+                del self._sessions[key]
 
     def _forget_clients(self, scope: Scope) -> None:
         for key in [key for key in self._clients if key[0] == scope]:
             del self._clients[key]
 
     def client(self, scope: Scope, service: str) -> Any:
-        """Return the one client for the service in that scope; made at the first call."""
+        """Return the one client for the service in that scope; made at the first call.
+
+        Raises KeyError for a scope that nobody has said how to reach.
+        """
         with self._lock:
             client = self._clients.get((scope, service))
             if client is None:
-                session = self._session(self._account_of[scope])
-                client = session.client(service, scope.region, config=self._config)
-                self._count(client, scope)
+                client = self.client_of(scope, self._account_of[scope], service)
                 self._clients[scope, service] = client
             return client
 
+    def client_of(self, scope: Scope, account: Account, service: str) -> Any:
+        """Return a client that is not kept, for a scope that need not be watched."""
+        with self._lock:
+            client = self._session(account).client(service, scope.region, config=self._config)
+        self._count(client, scope)
+        return client
+
     def requests(self) -> Mapping[RequestKey, int]:
         """Return how many requests have been sent, by outcome."""
-        with self._lock:
+        with self._counting:
             return dict(self._requests)
 
     def _session(self, account: Account) -> boto3.Session:
@@ -234,7 +262,7 @@ class Aws:
                 status = parsed_response.get("ResponseMetadata", {}).get("HTTPStatusCode", 200)
                 code = parsed_response.get("Error", {}).get("Code", "")
                 outcome = "ok" if status < 300 and not code else outcome_of(code)
-            with self._lock:
+            with self._counting:
                 key = RequestKey(scope.account, scope.region, service, operation, outcome)
                 self._requests[key] += 1
 

@@ -111,13 +111,15 @@ class EndpointAssociation:
 
 @dataclass(frozen=True, slots=True)
 class ServiceDetail:
-    """A service as its consumers see it; `id` is its name, `owner` an account or `amazon`.
+    """A service as its consumers see it; `owner` is an account or `amazon`.
+
+    Several services may have one name: S3 by gateway endpoints and by interface endpoints has.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ServiceDetail.html
     """
 
     id: str
-    service_id: str = ""
+    service_name: str
     types: tuple[str, ...] = ()
     owner: str = ""
     region: str = ""

@@ -52,6 +52,8 @@ class Inventory:
     """
 
     scope: Scope
+    # By listing: the ids that it was kept to; more of them later are not in it.
+    kept_to: Mapping[str, frozenset[str]] = field(default_factory=dict)
     endpoints: Listing[Endpoint] = field(default_factory=_not_listed)
     endpoint_associations: Listing[EndpointAssociation] = field(default_factory=_not_listed)
     service_details: Listing[ServiceDetail] = field(default_factory=_not_listed)
@@ -148,4 +150,4 @@ class Inventory:
         return replace(self, endpoints=Unavailable(part.reason, part.outcome, last))
 
 
-_PARTS = tuple(f.name for f in fields(Inventory) if f.name != "scope")
+_PARTS = tuple(f.name for f in fields(Inventory) if f.name not in ("scope", "kept_to"))

@@ -67,7 +67,18 @@ def evidence(inventory: Inventory, endpoint: Endpoint) -> dict[str, Json]:
             lambda found: [plain(a) for a in found.values() if a.endpoint_id == endpoint.id],
         ),
         "service": part(
-            inventory.service_details, lambda found: plain(found.get(endpoint.service_name))
+            inventory.service_details,
+            lambda found: plain(
+                next(
+                    (
+                        detail
+                        for detail in found.values()
+                        if detail.service_name == endpoint.service_name
+                        and (endpoint.type in detail.types or not detail.types)
+                    ),
+                    None,
+                )
+            ),
         ),
     }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import pytest
 
-from exporter.aws.accounts import Accounts, Found
+from exporter.aws.accounts import Accounts
 from exporter.aws.session import Aws
 from exporter.config import parse
 from exporter.model import Scope
@@ -20,18 +22,38 @@ REGION, SECOND = "eu-west-1", "us-east-1"
 ROLE = "role_arn: 'arn:aws:iam::444455556666:role/privatelink-exporter'"
 
 
+@dataclass(frozen=True)
+class Found:
+    """What two steps found: the accounts, and the Regions of each."""
+
+    scopes: tuple[Scope, ...]
+    problems: dict[str, str]
+
+
+Find = Callable[[], Found]
+
+
 class Finder(Protocol):
-    def __call__(self, config: str, age: float = 0.0) -> Callable[[], Found]: ...
+    def __call__(self, config: str, age: float = 0.0) -> Find: ...
+
+
+def finding(accounts: Accounts) -> Found:
+    listed = accounts.find()
+    problems, found = dict(listed.problems), []
+    for account, ways in listed.accounts.items():
+        regions = accounts.regions(account, ways)
+        found += [Scope(account, region) for region in regions.reached]
+        problems |= {f"{account} {what}": why for what, why in regions.problems.items()}
+    return Found(tuple(sorted(found)), problems)
 
 
 @pytest.fixture
 def finder(organised: Simulator) -> Finder:
     """Return a function that makes a finder of a configuration; each find asks everything anew."""
 
-    def make(config: str, age: float = 0.0) -> Callable[[], Found]:
-        accounts = Accounts(Aws(config=PATIENT), lambda: 1000.0)
-        accounts.configure(parse(config, "test"), age)
-        return accounts.find
+    def make(config: str, age: float = 0.0) -> Find:
+        accounts = Accounts(Aws(config=PATIENT), lambda: 1000.0, parse(config, "test"), age)
+        return partial(finding, accounts)
 
     return make
 
@@ -42,13 +64,13 @@ def scopes(*pairs: tuple[str, str]) -> tuple[Scope, ...]:
 
 def test_without_accounts_the_own_one(finder: Finder) -> None:
     """No configuration: the process's own account in its default Region."""
-    assert finder("")() == Found(scopes((OWN, REGION)))
+    assert finder("")() == Found(scopes((OWN, REGION)), {})
 
 
 def test_listed_accounts(finder: Finder) -> None:
     """A role's account in each of its Regions, and the own one."""
     found = finder(f"accounts: [{{{ROLE}, regions: [{REGION}, {SECOND}]}}, {{}}]")()
-    assert found == Found(scopes((OTHER, REGION), (OTHER, SECOND), (OWN, REGION)))
+    assert found == Found(scopes((OTHER, REGION), (OTHER, SECOND), (OWN, REGION)), {})
 
 
 def test_enabled_regions(finder: Finder) -> None:
@@ -63,7 +85,7 @@ def test_enabled_regions(finder: Finder) -> None:
 def test_the_organisation(finder: Finder) -> None:
     """Every active account, by the role; the own one, which has no such role, without."""
     found = finder(f"organization: {{role_name: privatelink-exporter, regions: [{REGION}]}}")()
-    assert found == Found(scopes((OWN, REGION), (OTHER, REGION), (THIRD, REGION)))
+    assert found == Found(scopes((OWN, REGION), (OTHER, REGION), (THIRD, REGION)), {})
 
 
 def test_accounts_that_are_left_out(finder: Finder) -> None:
@@ -149,10 +171,31 @@ def test_partitions(organised: Simulator, partition: str, home: str) -> None:
     """A role of another partition is assumed there, in a Region of it."""
     aws = Aws(config=PATIENT)
     assert aws.home(partition) == home
-    accounts = Accounts(aws, lambda: 0.0)
     role = f"arn:{partition}:iam::{OTHER}:role/privatelink-exporter"
-    accounts.configure(parse(f"accounts: [{{role_arn: '{role}', regions: [{home}]}}]", "t"), 0)
+    config = parse(f"accounts: [{{role_arn: '{role}', regions: [{home}]}}]", "test")
+    accounts = Accounts(aws, lambda: 0.0, config, 0.0)
     organised.world.roles.add(role)
-    assert accounts.find().scopes == scopes((OTHER, home))
+    assert finding(accounts).scopes == scopes((OTHER, home))
     assert aws.client(Scope(OTHER, home), "sts").get_caller_identity()["Account"] == OTHER
     assert [k.region for k in aws.requests() if k.operation == "AssumeRole"] == [home]
+
+
+def test_an_opt_in_region_is_no_home(organised: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the process is in a Region that has to be enabled, others are asked elsewhere."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-south-1")
+    assert Aws().home("aws") == "us-east-1"
+
+
+def test_another_configuration_keeps_what_is_known(organised: Simulator) -> None:
+    """A reload while ListAccounts fails goes on with the members that are known, as it says now."""
+    aws = Aws(config=PATIENT)
+    organization = "organization: {role_name: privatelink-exporter, regions: all"
+    before = Accounts(aws, lambda: 0.0, parse(organization + "}", "test"), 0.0)
+    assert len(finding(before).scopes) == 6
+    organised.faults.faults = [Fault("denied", "organizations")]
+    config = parse(f"{organization}, exclude: ['{THIRD}']}}", "test")
+    after = Accounts(aws, lambda: 0.0, config, 0.0, before)
+    assert {scope.account for scope in finding(after).scopes} == {OWN, OTHER}
+    assert after.find().complete
+    listed = Accounts(aws, lambda: 0.0, parse("accounts: [{}]", "test"), 0.0, after)
+    assert set(listed.find().accounts) == {OWN}

@@ -29,6 +29,7 @@ from tests.aws.lists import (
     collect,
     reaching,
 )
+from tests.aws.test_accounts import finding
 from tests.harness import SimulatorProcess, simulator
 
 # The part of the inventory that each operation fills, and in which account something is.
@@ -169,17 +170,17 @@ FINDING = {
 def test_finding_accounts_fails(estate: Estate, operation: str, kind: str) -> None:
     """What is found at first needs the call; what was found before stands while it fails."""
     config = parse("organization: {role_name: privatelink-exporter, regions: all}", "test")
-    accounts = Accounts(Aws(config=IMPATIENT if kind == "timeout" else PATIENT), lambda: 0.0)
-    accounts.configure(config, 0.0)
+    aws = Aws(config=IMPATIENT if kind == "timeout" else PATIENT)
+    accounts = Accounts(aws, lambda: 0.0, config, 0.0)
     account = CONSUMER if operation == "AssumeRole" else ""
     fault = Fault(kind, operation=operation, account=account)
     with estate.failing(fault):
-        blind = accounts.find()
-    whole = accounts.find()
+        blind = finding(accounts)
+    whole = finding(accounts)
     assert len(whole.scopes) == 6
     assert whole.problems == {}
     with estate.failing(fault):
-        again = accounts.find()
+        again = finding(accounts)
     assert again.scopes == whole.scopes
     if kind == "empty_page":
         assert blind == whole

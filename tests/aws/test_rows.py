@@ -142,8 +142,8 @@ def test_what_an_endpoint_reaches() -> None:
     </item></serviceDetailSet>"""
     (row,) = parsed("ec2", "DescribeVpcEndpointServices", "ServiceDetails", xml)
     assert endpoints.service_detail(row) == ServiceDetail(
-        "com.amazonaws.eu-west-1.s3",
         "vpce-svc-0a1",
+        "com.amazonaws.eu-west-1.s3",
         ("Interface",),
         "amazon",
         zones=("eu-west-1a",),

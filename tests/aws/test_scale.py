@@ -13,6 +13,7 @@ from exporter.aws.accounts import Accounts
 from exporter.aws.session import Aws
 from exporter.config import parse
 from tests.aws.lists import calls, collect, value
+from tests.aws.test_accounts import finding
 from tests.aws.test_inventory import STATES, stated
 from tests.harness import simulator
 
@@ -23,10 +24,8 @@ def measure() -> None:
     """Print what two passes over the estate cost, as JSON; run by the test in its own process."""
     before = resident()
     aws = Aws()
-    accounts = Accounts(aws, time.time)
     config = parse("organization: {role_name: privatelink-exporter, regions: all}", "test")
-    accounts.configure(config, 300)
-    found = accounts.find()
+    found = finding(Accounts(aws, time.time, config, 300))
     assert not found.problems
     for scope in found.scopes:
         for service in ("ec2", "elbv2", "logs"):
