@@ -15,7 +15,7 @@ from exporter.aws.accounts import Accounts, needs_region
 from exporter.aws.imds import Host
 from exporter.aws.session import Aws
 from exporter.config import Account, Config
-from exporter.dns import Pace, Prober, Server, servers
+from exporter.dns import Line, Pace, Prober, Server, Unreachable, servers
 from exporter.flowlogs import attribute
 from exporter.flowlogs.ingest import Ingest, Report
 from exporter.held import Key, Limits
@@ -66,6 +66,7 @@ class Daemon:
         self._threads = Threads()
         self._schedule = Schedule(publisher)
         self._pace = Pace()
+        self._lines: dict[str, Line] = {}
         self._accounts = Accounts(aws, clock, config, 0.0)
         self._configure(config)
 
@@ -227,14 +228,24 @@ class Daemon:
         for label, server in wanted.items():
             key = (DNS, scope, label)
             if key not in self._schedule.running():
-                probe = partial(self._probe, scope, Prober(server, self._pace, self._clock))
+                line = self._lines.setdefault(label, Line())
+                probe = partial(self._probe, scope, Prober(server, self._pace, self._clock, line))
                 self._schedule.start(Task(key, interval, probe))
 
     async def _probe(self, scope: Scope, prober: Prober) -> Mapping[str, str]:
         seen = self._publisher.inventory(scope)
-        if seen is not None:
+        if seen is None:
+            return {}
+        try:
             lookups = await prober.run(seen)
-            self._publisher.put_lookups(scope, prober.server.label, lookups)
+        except ExceptionGroup as failed:
+            unsent, others = failed.split(Unreachable)
+            if others or not unsent:
+                raise
+            return {"queries": str(unsent.exceptions[0])}
+        self._publisher.put_lookups(scope, prober.server.label, lookups)
+        if prober.unasked:
+            return {"resolver": f"it answers nothing; {prober.unasked} names were not asked for"}
         return {}
 
     async def _listed(self, scope: Scope, listed: asyncio.Event) -> Inventory:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 
 import dns.asyncquery
@@ -44,6 +46,13 @@ ZONAL_EVERY = 300.0
 # So many queries in a row without any answer, and a resolver counts as dead for this pass: the
 # rest is not asked, or a large estate would take hours to find out.
 DEAD_AFTER = PARALLEL
+
+# So many seconds over the time-out, and it was this process that was late.
+LATE = 0.5
+# What a query that never left says: no descriptor, no memory, no route from here.
+_LOCAL = frozenset(
+    [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENETUNREACH, errno.EACCES]
+)
 
 # RFC 1918, 6598, 3927, 4193, 4291. `is_private` would also take in documentation networks.
 _PRIVATE = tuple(
@@ -151,12 +160,30 @@ class Pace:
             await asyncio.sleep(delay)
 
 
+@dataclass(slots=True)
+class Line:
+    """The way to one resolver, for all scopes together: few sockets, and whether it answers."""
+
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PARALLEL))
+    silent: int = 0
+
+    @property
+    def dead(self) -> bool:
+        """Whether so many queries in a row had no answer that the rest is not worth asking."""
+        return self.silent >= DEAD_AFTER
+
+
+class Unreachable(OSError):  # noqa: N818  # reads as what it is
+    """Raised when a query could not be sent from here: that says nothing of the resolver."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     rcode: str
     addresses: tuple[Address, ...]
     cnames: tuple[str, ...]
     ttl: int | None
+    duration: float = 0.0
 
 
 @dataclass(slots=True)
@@ -170,34 +197,52 @@ class Prober:
     server: Server
     pace: Pace
     clock: Callable[[], float]
+    line: Line = field(default_factory=Line)
+    # How many names the last pass did not ask for.
+    unasked: int = 0
     _passes: int = 0
     _zonal: dict[tuple[str, str], Lookup] = field(default_factory=dict)
 
     async def run(self, inventory: Inventory) -> tuple[Lookup, ...]:
-        """Return a lookup for every name that this resolver can be asked for."""
+        """Return a lookup for each name that this resolver can be asked for.
+
+        There is none for the names that it was not asked for because it answers nothing: `unasked`.
+        Raises Unreachable, in a group, when queries cannot be sent from here.
+        """
         zonal_too = self._passes % 10 == 0
         endpoints = (last_known(inventory.endpoints) or {}).values()
-        names = [
+        every = names = [
             (endpoint, name)
             for endpoint in endpoints
             if endpoint.has_dns
             for name in endpoint.dns_names
             if self.server.answers_for(endpoint, name)
         ]
-        health = _Health()
-        slots = asyncio.Semaphore(PARALLEL)
+        asked: list[Lookup] = []
 
-        async def probe(endpoint: Endpoint, name: DnsName) -> Lookup:
+        async def probe(endpoint: Endpoint, name: DnsName) -> None:
             kept = self._zonal.get((endpoint.id, name.name))
             expected = expected_addresses(endpoint, name, inventory.interfaces)
             if name.kind == "zonal" and kept and not zonal_too:
                 fresh = self.clock() - kept.as_of < ZONAL_EVERY
                 if fresh and not kept.problem and kept.expected == expected:
-                    return kept
-            async with slots:
-                return await self._lookup(endpoint, name, expected, health)
+                    asked.append(kept)
+                    return
+            async with self.line.slots:
+                if not self.line.dead:
+                    asked.append(await self._lookup(endpoint, name, expected))
 
-        lookups = await asyncio.gather(*(probe(endpoint, name) for endpoint, name in names))
+        if self.line.dead:
+            self.line.silent = DEAD_AFTER - 1  # the first name tells whether it is back
+            for endpoint, name in names[:1]:
+                await probe(endpoint, name)
+            names = names[1:]
+        async with asyncio.TaskGroup() as probes:
+            for endpoint, name in names:
+                probes.create_task(probe(endpoint, name))
+        order = {key: i for i, key in enumerate((e.id, n) for e, n in every)}
+        lookups = sorted(asked, key=lambda x: order[x.endpoint_id, x.name])
+        self.unasked = len(every) - len(lookups)
         self._zonal = {(x.endpoint_id, x.name.name): x for x in lookups if x.name.kind == "zonal"}
         self._passes += 1
         return tuple(lookups)
@@ -207,14 +252,9 @@ class Prober:
         endpoint: Endpoint,
         name: DnsName,
         expected: tuple[Address, ...] | None,
-        health: _Health,
     ) -> Lookup:
         required, optional = record_types(endpoint, name)
-        started = time.monotonic()
-        answers = {
-            kind: await self._ask(name.name, kind, health) for kind in (*required, *optional)
-        }
-        duration = time.monotonic() - started
+        answers = {kind: await self._ask(name.name, kind) for kind in (*required, *optional)}
         addresses = tuple(a for answer in answers.values() for a in answer.addresses)
         problem = judge([answers[kind] for kind in required], addresses, expected)
         ttls = [answer.ttl for answer in answers.values() if answer.ttl is not None]
@@ -231,47 +271,49 @@ class Prober:
             expected=expected,
             cnames=tuple(dict.fromkeys(c for a in answers.values() for c in a.cnames)),
             ttl=min(ttls, default=None),
-            duration=duration,
+            duration=sum(answer.duration for answer in answers.values()),
             as_of=self.clock(),
             problem=problem,
             matches=matches,
         )
 
-    async def _ask(self, name: str, kind: str, health: _Health) -> _Answer:
+    async def _ask(self, name: str, kind: str) -> _Answer:
         """Return the answer; "TIMEOUT" as its rcode when no address of the resolver gives one."""
         name = name.replace("*", WILDCARD_LABEL, 1) if name.startswith("*.") else name
         try:
             question = dns.message.make_query(name, kind)
         except dns.exception.DNSException:
             return _Answer("FORMERR", (), (), None)
-        for _ in range(ATTEMPTS):
-            for address, port in self.server.addresses:
-                if health.silent >= DEAD_AFTER and not health.answered:
-                    return _Answer("TIMEOUT", (), (), None)
-                await self.pace.wait()
-                try:
-                    response, _tcp = await dns.asyncquery.udp_with_fallback(
-                        question,
-                        address,
-                        QUERY_TIMEOUT,
-                        port,
-                        ignore_unexpected=True,
-                        ignore_errors=True,
-                    )
-                except (dns.exception.DNSException, OSError, EOFError):
-                    health.silent += 1
+        waited, late = 0.0, 0
+        addresses = deque(self.server.addresses * ATTEMPTS)
+        while addresses:
+            address, port = addresses.popleft()
+            await self.pace.wait()
+            began = time.monotonic()
+            try:
+                response, _tcp = await dns.asyncquery.udp_with_fallback(
+                    question,
+                    address,
+                    QUERY_TIMEOUT,
+                    port,
+                    ignore_unexpected=True,
+                    ignore_errors=True,
+                )
+            except (dns.exception.DNSException, OSError, EOFError) as error:
+                if isinstance(error, OSError) and error.errno in _LOCAL:
+                    raise Unreachable(f"{address}: {error.strerror}") from None
+                took = time.monotonic() - began
+                if took > QUERY_TIMEOUT + LATE and late < ATTEMPTS:
+                    # We were too busy to look: the answer may have been there in time.
+                    late += 1
+                    addresses.appendleft((address, port))
                     continue
-                health.answered = True
-                return _answer(response)
-        return _Answer("TIMEOUT", (), (), None)
-
-
-@dataclass(slots=True)
-class _Health:
-    """Whether a resolver has answered anything in this pass."""
-
-    silent: int = 0
-    answered: bool = False
+                waited += took
+                self.line.silent += 1
+                continue
+            self.line.silent = 0
+            return replace(_answer(response), duration=waited + time.monotonic() - began)
+        return _Answer("TIMEOUT", (), (), None, waited)
 
 
 def _answer(response: dns.message.Message) -> _Answer:

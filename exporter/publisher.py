@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 
@@ -146,16 +147,20 @@ class Publisher:
 
     async def run(self) -> None:
         """Publish for ever."""
+        took = 0.0
         while True:
             try:
                 async with asyncio.timeout(AT_LEAST_EVERY):
                     await self._dirty.wait()
             except TimeoutError:
                 pass
-            await asyncio.sleep(COALESCE)
+            # At most half of the time: a large estate takes seconds, and scrapes want some too.
+            await asyncio.sleep(max(COALESCE, took))
             self._dirty.clear()
+            began = time.monotonic()
             # Off the loop: a large estate takes long enough to delay a scrape.
             self.snapshot = await asyncio.to_thread(self._render, self._held.copy())
+            took = time.monotonic() - began
             if self.snapshot.ready:
                 self.ready.set()
 

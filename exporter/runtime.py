@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -67,6 +68,9 @@ async def run(
     service may be asked which VPC this host is in. Raises NoAccess, StoreError, ListenError,
     ConfigError or CannotStart when it cannot begin.
     """
+    # What is held lives long and has no cycles: going through all of it every few seconds would
+    # stop everything for as long as a scrape may take.
+    gc.set_threshold(100_000, 50, 100)
     stop, hangup = asyncio.Event(), asyncio.Event()
     on_signals(stop, hangup)
     live = LiveWebConfig(web.config_file)

@@ -112,6 +112,55 @@ def types(series: Series) -> set[str]:
     return {dict(labels)["type"] for labels in select(series, m.ENDPOINT_INFO.name)}
 
 
+def test_a_reload_while_nothing_can_be_asked(aws: SimulatorProcess, tmp_path: Path) -> None:
+    """What is watched goes on: with the members that were known, or as before where none were."""
+    whole = aws.organised(tmp_path / "whole.yaml").read_text()
+    listed = whole.replace(
+        "organization: {role_name: privatelink-exporter, regions: all}",
+        f"accounts: [{{{ROLE}, regions: [eu-west-1]}}]",
+    )
+    config = tmp_path / "config.yaml"
+    config.write_text(listed)
+    with exporter(aws.environment, tmp_path, f"--config.file={config}") as running:
+        until(running.ready, 60)
+        until(lambda: has(running, {CONSUMER}))
+        aws.control("faults", [{"kind": "denied", "operation": "ListAccounts"}])
+        config.write_text(whole)
+        running.process.send_signal(signal.SIGHUP)
+        until(lambda: ("accounts", "") in down(running.series()))
+        since = last_success(running.series(), CONSUMER)
+        until(lambda: last_success(running.series(), CONSUMER) > since + 2)
+        assert down(running.series()) == {("accounts", "")}
+        assert accounts(running.series()) == {CONSUMER}
+        aws.control("faults", [])
+        until(lambda: has(running, {CONSUMER, MANAGEMENT}), 30)
+        until(lambda: not down(running.series()), 30)
+        backlog = select(running.series(), m.FLOW_LOG_BACKLOG.name)
+        running.process.send_signal(signal.SIGHUP)
+        since = last_success(running.series(), CONSUMER)
+        assert backlog.keys() <= select(running.series(), m.FLOW_LOG_BACKLOG.name).keys()
+        until(lambda: last_success(running.series(), CONSUMER) > since + 1)
+        assert backlog.keys() <= select(running.series(), m.FLOW_LOG_BACKLOG.name).keys()
+        assert running.stop() == 0
+
+
+def test_accounts_that_hang_from_the_start(aws: SimulatorProcess, tmp_path: Path) -> None:
+    """A role that is never answered keeps no other account from being watched."""
+    aws.control(
+        "faults",
+        [{"kind": "timeout", "operation": "AssumeRole", "account": CONSUMER, "seconds": 600}],
+    )
+    config = aws.organised(tmp_path / "config.yaml")
+    with exporter(aws.environment, tmp_path, f"--config.file={config}") as running:
+        until(lambda: accounts(running.series(), m.SERVICE_INFO) == {PROVIDER}, 30)
+        until(lambda: MANAGEMENT in accounts(running.series()), 30)
+        assert not running.get("/-/ready").is_success
+        aws.control("faults", [])
+        until(lambda: CONSUMER in accounts(running.series()), 60)
+        until(running.ready, 60)
+        assert running.stop() == 0
+
+
 @pytest.mark.parametrize("kind", ["denied", "timeout"])
 def test_one_account_failing_leaves_the_others(
     aws: SimulatorProcess, tmp_path: Path, kind: str
@@ -172,6 +221,6 @@ def test_an_account_whose_regions_are_unknown(aws: SimulatorProcess, tmp_path: P
     config = aws.organised(tmp_path / "config.yaml")
     with exporter(aws.environment, tmp_path, f"--config.file={config}") as running:
         until(running.ready, 60)
-        assert down(running.series()) == {("accounts", ""), ("accounts", CONSUMER)}
+        assert down(running.series()) == {("accounts", CONSUMER)}
         assert "Traceback" not in running.log.read_text()
         assert running.stop() == 0

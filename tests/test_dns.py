@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,17 @@ import pytest
 
 from exporter.aws.imds import Host
 from exporter.config import Resolver
-from exporter.dns import DEAD_AFTER, WILDCARD_LABEL, Pace, Prober, Server, record_types, servers
+from exporter.dns import (
+    DEAD_AFTER,
+    WILDCARD_LABEL,
+    Line,
+    Pace,
+    Prober,
+    Server,
+    Unreachable,
+    record_types,
+    servers,
+)
 from exporter.model import (
     DnsName,
     Endpoint,
@@ -119,6 +130,8 @@ def probe(
     answer: Answer = zone,
     passes: int = 1,
     vpcs: frozenset[str] | None = None,
+    line: Line | None = None,
+    pace: Pace | None = None,
 ) -> tuple[tuple[Lookup, ...], NameServer]:
     async def main() -> tuple[tuple[Lookup, ...], NameServer]:
         loop = asyncio.get_running_loop()
@@ -126,7 +139,8 @@ def probe(
             lambda: NameServer(answer), local_addr=("127.0.0.1", 0)
         )
         port = transport.get_extra_info("sockname")[1]
-        prober = Prober(Server("test", (("127.0.0.1", port),), vpcs, vpcs), Pace(), time.time)
+        server_ = Server("test", (("127.0.0.1", port),), vpcs, vpcs)
+        prober = Prober(server_, pace or Pace(), time.time, line or Line())
         try:
             for _ in range(passes):
                 found = await prober.run(inventory)
@@ -222,14 +236,46 @@ def test_private_names_are_asked_where_the_answer_means_something() -> None:
 
 
 def test_a_dead_resolver_is_given_up_on() -> None:
-    """A resolver that never answers costs a pass some seconds, not hours; all of it is timeout."""
+    """One that never answers costs a pass seconds, not hours; what was not asked is not told."""
     names = tuple(private(f"n{i}.example.com") for i in range(10 * DEAD_AFTER))
+    line = Line()
     began = time.monotonic()
-    lookups, server = probe(estate(*names), lambda _: None)
+    lookups, server = probe(estate(*names), lambda _: None, line=line)
     assert time.monotonic() - began < 10
     assert {x.problem for x in lookups} == {"timeout"}
-    assert len(lookups) == len(names)
+    assert 0 < len(lookups) < len(names)
     assert len(server.asked) < 4 * DEAD_AFTER
+    assert line.dead
+    # The next pass asks for one name; when that is answered, for all.
+    again, server = probe(estate(*names), lambda _: None, line=line)
+    assert (len(again), len(set(server.asked))) == (1, 1)
+    back, _ = probe(estate(private("good.example.com"), private("cname.example.com")), line=line)
+    assert len(back) == 2
+    assert not line.dead
+
+
+def test_waiting_for_our_own_pace_is_not_the_resolver_s_time() -> None:
+    """A lookup lasts from the query to its answer."""
+    names = tuple(private("good.example.com") for _ in range(1))
+    slow = Pace(per_second=5)
+    for _ in range(3):
+        lookups, _ = probe(estate(*names), pace=slow, passes=3)
+    assert all(x.duration < 0.15 for x in lookups)
+
+
+def test_a_query_that_cannot_be_sent_says_nothing_of_the_resolver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Out of descriptors: no lookup is made up, and whoever runs the pass is told."""
+
+    async def no_descriptor(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("dns.asyncquery.udp_with_fallback", no_descriptor)
+    prober = Prober(Server("test", (("127.0.0.1", 9),)), Pace(), time.time)
+    with pytest.raises(ExceptionGroup) as caught:
+        asyncio.run(prober.run(estate(private("good.example.com"))))
+    assert caught.group_contains(Unreachable, match="Too many open files")
 
 
 def test_a_closed_port_is_a_timeout() -> None:

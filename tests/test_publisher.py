@@ -76,6 +76,15 @@ def test_a_failed_listing_of_the_owner_keeps_its_endpoints() -> None:
     assert (shown(made, OWNER), shown(made, GUEST)) == ({"vpce-1"}, set())
 
 
+def test_it_does_not_move_to_its_owner() -> None:
+    """Until the owner's first pass has ended the guest's listing of it waits."""
+    made = publisher(OWNER, GUEST)
+    made.put_inventory(listing(GUEST, "vpce-1"))
+    assert shown(made, GUEST) == set()
+    made.put_inventory(listing(OWNER, "vpce-1"))
+    assert (shown(made, OWNER), shown(made, GUEST)) == ({"vpce-1"}, set())
+
+
 def test_the_same_id_in_another_region_is_another_endpoint() -> None:
     """Only the same Region lists the same endpoint."""
     elsewhere = replace(OWNER, region="us-east-1")

@@ -109,28 +109,23 @@ def index(inventory: Inventory) -> Index | None:
 
 def relevant(inventory: Inventory) -> Mapping[str, FlowLog]:
     """Return the flow logs, last known, on an endpoint's interface, subnet or VPC."""
-    interfaces = last_known(inventory.interfaces) or {}
-    logging = _by_resource((last_known(inventory.flow_logs) or {}).values())
-    return {
-        flow_log.id: flow_log
-        for endpoint in (last_known(inventory.endpoints) or {}).values()
-        for i in endpoint.interface_ids
-        if i in interfaces
-        for flow_log in _covering(interfaces[i], logging)
-    }
+    return {f.id: f for logs in covering(inventory).values() for f in logs}
 
 
-def covering(endpoint: Endpoint, inventory: Inventory) -> tuple[FlowLog, ...]:
-    """Return the flow logs, last known, that log one of the endpoint's interfaces."""
+def covering(inventory: Inventory) -> Mapping[str, tuple[FlowLog, ...]]:
+    """Return the flow logs, last known, on an interface of each endpoint, by its id."""
     interfaces = last_known(inventory.interfaces) or {}
     logging = _by_resource((last_known(inventory.flow_logs) or {}).values())
-    found = {
-        flow_log.id: flow_log
-        for i in endpoint.interface_ids
-        if i in interfaces
-        for flow_log in _covering(interfaces[i], logging)
-    }
-    return tuple(found[i] for i in sorted(found))
+    found: dict[str, tuple[FlowLog, ...]] = {}
+    for endpoint in (last_known(inventory.endpoints) or {}).values():
+        own = {
+            flow_log.id: flow_log
+            for i in endpoint.interface_ids
+            if i in interfaces
+            for flow_log in _covering(interfaces[i], logging)
+        }
+        found[endpoint.id] = tuple(own[i] for i in sorted(own))
+    return found
 
 
 def _by_resource(flow_logs: Iterable[FlowLog]) -> Mapping[str, list[FlowLog]]:

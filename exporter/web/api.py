@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -30,21 +31,27 @@ def routes(snapshot: Callable[[], Snapshot]) -> list[Route]:
     """Return the routes of `/api/v1/`; `snapshot` gives what was published last.
 
     Each answer names under `unavailable` the accounts and Regions that could not be listed:
-    something may be there that is not shown.
+    something may be there that is not shown. A large estate takes long to write: not on the loop.
     """
 
     def several(name: str, listed: Callable[[World], list[Json]]) -> Handler:
         async def answer(_: Request) -> Response:
             world = snapshot().world
-            body = {name: listed(world), "unavailable": blind(world, name)}
-            return JSONResponse({"generated_at": rfc3339(world.as_of), **body}, headers=SECURITY)
+
+            def body() -> Response:
+                found = {name: listed(world), "unavailable": blind(world, name)}
+                return JSONResponse(
+                    {"generated_at": rfc3339(world.as_of), **found}, headers=SECURITY
+                )
+
+            return await asyncio.to_thread(body)
 
         return answer
 
     def one(name: str, find: Callable[[World, str], Json | None]) -> Handler:
         async def answer(request: Request) -> Response:
             world = snapshot().world
-            found = find(world, request.path_params["id"])
+            found = await asyncio.to_thread(find, world, request.path_params["id"])
             if found is None:
                 body = {"error": "not found", "unavailable": blind(world, name)}
                 return JSONResponse(body, 404, headers=SECURITY)

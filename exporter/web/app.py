@@ -1,7 +1,8 @@
-"""HTTP: what the publisher holds, as metrics, a page and JSON. Nothing here computes or waits."""
+"""HTTP: what the publisher holds, as metrics and a page. A scrape computes and awaits nothing."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 
@@ -45,9 +46,11 @@ def create_app(
         return Response(body.plain, headers=headers)
 
     async def landing(_: Request) -> Response:
-        current = snapshot()
+        return await asyncio.to_thread(page, snapshot())
+
+    def page(current: Snapshot) -> Response:
         how = status(current)
-        page = landing_page.render(
+        text = landing_page.render(
             endpoints=endpoints(current.world),
             services=services(current.world),
             status=how,
@@ -55,7 +58,7 @@ def create_app(
             by_reason=_by_reason,
             telemetry_path=telemetry_path,
         )
-        return HTMLResponse(page, headers=SECURITY)
+        return HTMLResponse(text, headers=SECURITY)
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("PrivateLink Exporter is healthy.\n")

@@ -21,9 +21,9 @@ from exporter.world import Estate, World
 def endpoints(world: World) -> list[Json]:
     """Return every endpoint with its state, names, interfaces and flow-log counts."""
     return [
-        _glance(estate, endpoint, lookups.get(endpoint.id, []))
+        _glance(estate, endpoint, around)
         for estate in world.estates
-        for lookups in [_lookups(estate)]
+        for around in [_Around(estate)]
         for endpoint in estate.endpoints()
     ]
 
@@ -35,7 +35,7 @@ def endpoint(world: World, endpoint_id: str) -> Json | None:
         if endpoint_id in known:
             found = known[endpoint_id]
             return {
-                **_glance(estate, found, _lookups(estate).get(endpoint_id, [])),
+                **_glance(estate, found, _Around(estate)),
                 **evidence(estate.inventory, found),
                 "provider": _provider(world, found),
             }
@@ -52,7 +52,19 @@ def blind(world: World, name: str) -> list[Json]:
     ]
 
 
-def _glance(estate: Estate, endpoint: Endpoint, lookups: list[Lookup]) -> dict[str, Json]:
+class _Around:
+    """What is asked for each endpoint of an estate, gathered once for all of them."""
+
+    def __init__(self, estate: Estate) -> None:
+        self.lookups: dict[str, list[Lookup]] = {}
+        for lookup in estate.lookups:
+            self.lookups.setdefault(lookup.endpoint_id, []).append(lookup)
+        self.flows = _flows(estate)
+        self.covering = attribute.covering(estate.inventory)
+
+
+def _glance(estate: Estate, endpoint: Endpoint, around: _Around) -> dict[str, Json]:
+    lookups = around.lookups.get(endpoint.id, [])
     listing = estate.inventory.endpoints
     listed = listing if isinstance(listing, Known) else listing.last
     interfaces = last_known(estate.inventory.interfaces) or {}
@@ -97,7 +109,7 @@ def _glance(estate: Estate, endpoint: Endpoint, lookups: list[Lookup]) -> dict[s
             for name in endpoint.dns_names
             if endpoint.has_dns and name not in asked
         ],
-        "flow_logs": _flows(estate, endpoint.id),
+        "flow_logs": around.flows.get(endpoint.id),
         "covering_flow_logs": part(
             estate.inventory.flow_logs,
             lambda _: [
@@ -109,7 +121,7 @@ def _glance(estate: Estate, endpoint: Endpoint, lookups: list[Lookup]) -> dict[s
                     "delivery_error": f.delivery_error or None,
                     "readable": attribute.readable(f),
                 }
-                for f in attribute.covering(endpoint, estate.inventory)
+                for f in around.covering.get(endpoint.id, ())
             ],
         ),
         "flow_coverage": dict(attribute.coverage(endpoint, estate.index)) if estate.index else None,
@@ -139,13 +151,6 @@ def _provider(world: World, endpoint: Endpoint) -> Json:
     return None
 
 
-def _lookups(estate: Estate) -> Mapping[str, list[Lookup]]:
-    found: dict[str, list[Lookup]] = {}
-    for lookup in estate.lookups:
-        found.setdefault(lookup.endpoint_id, []).append(lookup)
-    return found
-
-
 def _lookup(lookup: Lookup) -> Json:
     return {
         "name": lookup.name.name,
@@ -163,14 +168,13 @@ def _lookup(lookup: Lookup) -> Json:
     }
 
 
-def _flows(estate: Estate, endpoint_id: str) -> Mapping[str, Json] | None:
-    """The committed counts; None where no flow log tells anything."""
-    counts: dict[str, Json] = {}
+def _flows(estate: Estate) -> Mapping[str, Json]:
+    """The committed counts, by endpoint; none where no flow log tells anything."""
+    found: dict[str, dict[str, Json]] = {}
     for key, count in estate.report.counters.items():
-        if key.subject == endpoint_id:
-            name = key.name.removeprefix("flow_")
-            if key.name == ingest.REJECTED_CONNECTIONS:
-                counts[name] = count
-            else:
-                counts.setdefault(name, {})[key.label] = count
-    return counts or None
+        counts, name = found.setdefault(key.subject, {}), key.name.removeprefix("flow_")
+        if key.name == ingest.REJECTED_CONNECTIONS:
+            counts[name] = count
+        else:
+            counts.setdefault(name, {})[key.label] = count
+    return found

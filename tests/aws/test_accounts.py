@@ -152,7 +152,7 @@ def test_an_account_named_twice(finder: Finder) -> None:
     config = f"accounts: [{{regions: [{REGION}]}}, {{role_arn: '{role}', regions: [{REGION}]}}]"
     found = finder(config)()
     assert found.scopes == scopes((OWN, REGION))
-    assert "the role is used" in found.problems[f"{OWN} {REGION}"]
+    assert "the first role is used" in found.problems[f"{OWN} {REGION}"]
 
 
 def test_the_own_account_unknown(finder: Finder, organised: Simulator) -> None:

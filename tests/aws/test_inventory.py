@@ -196,6 +196,86 @@ def test_one_end_denied_leaves_the_other(organised: Simulator) -> None:
     assert value(provider.interfaces)
 
 
+@pytest.mark.parametrize(
+    ("scope", "operation", "part"),
+    [
+        (PROVIDING, "DescribeLoadBalancers", "load_balancers"),
+        (PROVIDING, "DescribeVpcEndpointServiceConfigurations", "services"),
+        (CONSUMING, "DescribeSecurityGroups", "security_groups"),
+        (CONSUMING, "DescribeRouteTables", "route_tables"),
+    ],
+)
+def test_what_depends_on_a_part_that_failed(
+    organised: Simulator, scope: Scope, operation: str, part: str
+) -> None:
+    """Once the part is seen again, what was kept to what it names is listed again, at once."""
+    aws = reaching(scope)
+    truth = collect(aws, scope, clock=lambda: 0.0)
+    organised.faults.faults = [Fault("throttled", operation=operation)]
+    first = collect(aws, scope, clock=lambda: 0.0)
+    assert part in first.problems()
+    organised.faults.faults = []
+    # Two passes: what a listing names may itself be named by another.
+    second = collect(
+        aws, scope, collect(aws, scope, first, 300, clock=lambda: 0.0), 300, clock=lambda: 0.0
+    )
+    assert second == truth
+
+
+def test_a_new_group_while_groups_cannot_be_listed(organised: Simulator) -> None:
+    """A new endpoint's rules are not taken for none because its group was not seen in time."""
+    aws = reaching(CONSUMING)
+    world = organised.world
+    endpoint = world.row("VpcEndpoints", "VpcEndpointId", world.scenarios["sg-by-group"].id)
+    table = world.table("VpcEndpoints", *_where(CONSUMING))
+    table.remove(endpoint)
+    groups = [
+        g
+        for g in world.table("SecurityGroups", *_where(CONSUMING))
+        if g["GroupId"] == endpoint["Groups"][0]["GroupId"]
+    ]
+    for group in groups:
+        world.table("SecurityGroups", *_where(CONSUMING)).remove(group)
+    first = collect(aws, CONSUMING)
+    table.append(endpoint)
+    all_groups.extend(groups)
+    organised.faults.faults = [Fault("throttled", operation="DescribeSecurityGroups")]
+    second = collect(aws, CONSUMING, first, 300)
+    assert set(second.problems()) == {"security_groups"}
+    organised.faults.faults = []
+    third = collect(aws, CONSUMING, second, 300)
+    rules = value(third.security_group_rules).values()
+    assert {r.group_id for r in rules} >= {g["GroupId"] for g in groups}
+
+
+def test_a_target_group_that_is_replaced(organised: Simulator) -> None:
+    """Gone between two configuration passes, it is dropped and the one in its place is found."""
+    aws = reaching(PROVIDING)
+    first = collect(aws, PROVIDING)
+    table = organised.world.table("TargetGroups", *_where(PROVIDING))
+    old = table[0]["TargetGroupArn"]
+    table[0]["TargetGroupArn"] = new = old + "0"
+    second = collect(aws, PROVIDING, first, 300)
+    assert second.problems() == {}
+    assert new in second.target_health
+    assert old not in second.target_health
+    assert new in value(second.target_groups)
+
+
+def test_services_of_one_name(organised: Simulator) -> None:
+    """S3 by gateway and by interface endpoints are two; other Regions' services are asked for."""
+    found = collect(reaching(CONSUMING), CONSUMING)
+    details = value(found.service_details).values()
+    s3 = {d.types for d in details if d.service_name.endswith(".s3")}
+    assert ("Gateway",) in s3
+    elsewhere = Scope(CONSUMING.account, "us-east-1")
+    abroad = collect(reaching(elsewhere), elsewhere)
+    (crossing,) = [
+        e for e in value(abroad.endpoints).values() if e.service_region == CONSUMING.region
+    ]
+    assert crossing.service_name in {d.service_name for d in value(abroad.service_details).values()}
+
+
 def test_many_that_fail_alike_are_one_problem(organised: Simulator) -> None:
     """A denied call for each VPC is told once, with how many it concerns; each is unknown."""
     aws = reaching(CONSUMING)
