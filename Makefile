@@ -24,7 +24,7 @@ demo: $(READY) ## Run the daemon on a simulated AWS organisation (DEMO_FLAGS="--
 
 test: $(READY) ## Run every test but the slow proofs
 	@sh tests/programs.sh
-	$(BIN)/python -m pytest -m "not prove" $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "not prove" --numprocesses auto --dist loadscope $(PYTEST_FLAGS)
 
 prove: $(READY) ## Run the slow proofs
 	@sh tests/programs.sh

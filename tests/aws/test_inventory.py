@@ -229,13 +229,10 @@ def test_a_new_group_while_groups_cannot_be_listed(organised: Simulator) -> None
     endpoint = world.row("VpcEndpoints", "VpcEndpointId", world.scenarios["sg-by-group"].id)
     table = world.table("VpcEndpoints", *_where(CONSUMING))
     table.remove(endpoint)
-    groups = [
-        g
-        for g in world.table("SecurityGroups", *_where(CONSUMING))
-        if g["GroupId"] == endpoint["Groups"][0]["GroupId"]
-    ]
+    wanted, all_groups = endpoint["Groups"][0], world.table("SecurityGroups", *_where(CONSUMING))
+    groups = [group for group in all_groups if group["GroupId"] == wanted["GroupId"]]
     for group in groups:
-        world.table("SecurityGroups", *_where(CONSUMING)).remove(group)
+        all_groups.remove(group)
     first = collect(aws, CONSUMING)
     table.append(endpoint)
     all_groups.extend(groups)

@@ -171,7 +171,7 @@ BAD = {
     "every section at once": (
         "tls_server_config:\n  cert_file: none.pem\n  key: 3\nbasic_auth_users:\n  a: b\nx: y",
         [
-            "w:3: tls_server_config.key: input should be a valid string",
+            "w:3: tls_server_config.key: write a text; quote it where it looks like a number",
             "w:5: basic_auth_users.a: not a bcrypt hash",
             "w:6: x: unknown key",
         ],
