@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from exporter.simulator.organisation import organisation
 from exporter.simulator.server import Simulator
-from exporter.simulator.world import World, demo_world
+from exporter.simulator.world import World, small_world
 
 settings.register_profile("default", deadline=None, max_examples=60)
 settings.load_profile("default")
@@ -20,7 +20,7 @@ settings.load_profile("default")
 
 @pytest.fixture
 def world() -> World:
-    return demo_world()
+    return small_world()
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from exporter.simulator.estate import estate
 from exporter.simulator.organisation import organisation
 from exporter.simulator.server import Simulator
 from exporter.simulator.state import World
-from exporter.simulator.world import demo_world
+from exporter.simulator.world import small_world
 
 
 def main() -> None:
     """Run until standard input ends: so it never outlives who started it."""
     parser = argparse.ArgumentParser(prog="python -m exporter.simulator", description=__doc__)
-    parser.add_argument("--world", choices=("demo", "organisation", "estate"), default="demo")
+    parser.add_argument("--world", choices=("small", "organisation", "estate"), default="small")
     large = parser.add_argument_group("the estate")
     large.add_argument("--accounts", type=int, default=50)
     large.add_argument("--regions", type=int, default=3)
@@ -44,7 +44,7 @@ def _world(arguments: argparse.Namespace) -> World:
     if arguments.world == "estate":
         _allow_many_sockets()
         return estate(arguments.accounts, arguments.regions, arguments.endpoints, arguments.seed)
-    return demo_world(arguments.seed)
+    return small_world(arguments.seed)
 
 
 def _allow_many_sockets() -> None:

@@ -94,7 +94,9 @@ class Running:
             "",
             "Healthy, some in odd ways:",
             "",
-            *textwrap.wrap(fine, 90, initial_indent="  ", subsequent_indent="  "),
+            *textwrap.wrap(
+                fine, 90, break_on_hyphens=False, initial_indent="  ", subsequent_indent="  "
+            ),
         ]
         lines += [
             "",

@@ -1,4 +1,4 @@
-"""The world of the small demo, and the names that a test of any world starts from."""
+"""The small world of most tests, and the names that a test of any world starts from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = [
     "Traffic",
     "Where",
     "World",
-    "demo_world",
+    "small_world",
 ]
 
 ZONES = (("eu-west-1a", "euw1-az1"), ("eu-west-1b", "euw1-az2"))
@@ -27,8 +27,8 @@ RICH_FORMAT = (
 )
 
 
-def demo_world(seed: int = 1) -> World:
-    """Return the world of the demo: one account, six endpoints, five with one fault each."""
+def small_world(seed: int = 1) -> World:
+    """Return one account with six endpoints, five of them with one fault each."""
     world = World(keys={"AKIAIOSFODNN7EXAMPLE": ACCOUNT}, one_resolver=True)
     build = Builder(world, seed)
     build.zones(*ZONES)

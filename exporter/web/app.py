@@ -16,6 +16,7 @@ from exporter.publisher import Snapshot
 from exporter.web import lifecycle
 from exporter.web.api import SECURITY, routes
 from exporter.web.endpoints import endpoints
+from exporter.web.plain import Json
 from exporter.web.services import services
 from exporter.web.status import status
 
@@ -51,7 +52,7 @@ def create_app(
     def page(current: Snapshot) -> Response:
         how = status(current)
         text = landing_page.render(
-            endpoints=endpoints(current.world),
+            endpoints=sorted(endpoints(current.world), key=_trouble_first),
             services=services(current.world),
             status=how,
             blind=[[c["account"], c["region"]] for c in how["collectors"] if not c["up"]],
@@ -80,6 +81,12 @@ def create_app(
             Route("/-/reload", lifecycle.endpoint(reload), methods=["POST", "PUT"]),
         ]
     )
+
+
+def _trouble_first(endpoint: Json) -> tuple[bool, str, str]:
+    """Order endpoints: first what is not available, or has a name that leads elsewhere."""
+    fine = endpoint["state"] == "available" and not any(x["problem"] for x in endpoint["dns"])
+    return fine, endpoint["account"], endpoint["name"] or endpoint["id"]
 
 
 def _by_reason(problems: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from exporter.simulator.faults import KINDS, Fault
 from exporter.simulator.organisation import CONSUMER, PROVIDER, organisation
 from exporter.simulator.server import Simulator
 from exporter.simulator.wire import api
-from exporter.simulator.world import demo_world
+from exporter.simulator.world import small_world
 from tests.simulator.conftest import Client, clients_of
 
 # One operation of each protocol and service: how it is called and its list.
@@ -171,7 +171,7 @@ def test_a_timeout_takes_its_time_or_until_it_is_cleared(faulty: Faulty) -> None
 
 def test_a_timeout_ends_with_the_simulator() -> None:
     """Nobody hangs on a simulator that has stopped."""
-    simulator = Simulator(demo_world())
+    simulator = Simulator(small_world())
     simulator.start(clock=False)
     simulator.faults.faults = [Fault("timeout", "ec2", seconds=60)]
     client = clients_of(simulator)
@@ -250,7 +250,7 @@ def test_every_kind_is_tested() -> None:
 
 def test_latency() -> None:
     """Each call can be made to take its time."""
-    simulator = Simulator(demo_world(), latency=0.2)
+    simulator = Simulator(small_world(), latency=0.2)
     simulator.start(clock=False)
     ec2 = clients_of(simulator)("ec2")
     began = time.monotonic()

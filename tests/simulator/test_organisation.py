@@ -13,7 +13,7 @@ from exporter.simulator import network
 from exporter.simulator.builder import addresses_of
 from exporter.simulator.organisation import CONSUMER, PROVIDER, organisation
 from exporter.simulator.state import Row, Scenario, World
-from exporter.simulator.world import demo_world
+from exporter.simulator.world import small_world
 
 WORLD = organisation()
 ENDPOINT_CHECKS = {
@@ -100,7 +100,7 @@ def test_every_type_and_state() -> None:
     }
 
 
-@pytest.mark.parametrize("world", [WORLD, demo_world()], ids=["organisation", "demo"])
+@pytest.mark.parametrize("world", [WORLD, small_world()], ids=["organisation", "demo"])
 def test_addresses_lie_in_their_subnets(world: World) -> None:
     """Each interface has addresses of its subnet that nobody else has; subnets lie in their VPC."""
     subnets = {s["SubnetId"]: s for s in rows(world, "Subnets")}
@@ -126,7 +126,7 @@ def test_addresses_lie_in_their_subnets(world: World) -> None:
 ID = re.compile(r"\b(?:vpc|subnet|sg|eni|acl|rtb|pl|vpce|vpce-svc|sgr|fl)-[0-9a-f]{8,17}\b")
 
 
-@pytest.mark.parametrize("world", [WORLD, demo_world()], ids=["organisation", "demo"])
+@pytest.mark.parametrize("world", [WORLD, small_world()], ids=["organisation", "demo"])
 def test_what_is_referred_to_exists(world: World) -> None:
     """Every id in a row is that of a row."""
     own = {
