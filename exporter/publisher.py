@@ -154,8 +154,8 @@ class Publisher:
                     await self._dirty.wait()
             except TimeoutError:
                 pass
-            # At most half of the time: a large estate takes seconds, and scrapes want some too.
-            await asyncio.sleep(max(COALESCE, took))
+            # A quarter of the time at most: a large estate takes seconds, and scrapes want some too.
+            await asyncio.sleep(min(max(COALESCE, 3 * took), AT_LEAST_EVERY))
             self._dirty.clear()
             began = time.monotonic()
             # Off the loop: a large estate takes long enough to delay a scrape.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,8 @@ async def run(
     # What is held lives long and has no cycles: going through all of it every few seconds would
     # stop everything for as long as a scrape may take.
     gc.set_threshold(100_000, 50, 100)
+    # A scrape waits for whoever parses or renders no longer than this.
+    sys.setswitchinterval(0.001)
     stop, hangup = asyncio.Event(), asyncio.Event()
     on_signals(stop, hangup)
     live = LiveWebConfig(web.config_file)
