@@ -154,7 +154,7 @@ class Publisher:
                     await self._dirty.wait()
             except TimeoutError:
                 pass
-            # A quarter of the time at most: a large estate takes seconds, and scrapes want some too.
+            # A quarter of the time at most: a large estate takes seconds, and scrapes want some.
             await asyncio.sleep(min(max(COALESCE, 3 * took), AT_LEAST_EVERY))
             self._dirty.clear()
             began = time.monotonic()
