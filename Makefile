@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Much of a test is waiting: two at a time on a single core, and no more than four.
+WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 2 ] || n=2; [ $$n -lt 4 ] || n=4; echo $$n)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test prove bench lint docs lock clean
@@ -24,7 +26,7 @@ demo: $(READY) ## Run the daemon on a simulated AWS organisation (DEMO_FLAGS="--
 
 test: $(READY) ## Run every test but the slow proofs
 	@sh tests/programs.sh
-	$(BIN)/python -m pytest -m "not prove" --numprocesses auto --dist loadscope $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "not prove" --numprocesses $(WORKERS) --dist loadscope $(PYTEST_FLAGS)
 
 prove: $(READY) ## Run the slow proofs
 	@sh tests/programs.sh
