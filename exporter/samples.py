@@ -187,7 +187,8 @@ def _services(estate: Estate, tags: Mapping[str, str]) -> Iterator[Sample]:
         current = service.state if seen_now else "unknown"
         for state in SERVICE_STATES:
             yield m.SERVICE_STATE(float(state == current), **of, state=state)
-        if isinstance(estate.inventory.connections, Known):
+        listed = estate.inventory.covers("connections", {service.id})
+        if listed and isinstance(estate.inventory.connections, Known):
             connections = [
                 c for c in estate.inventory.connections.value.values() if c.service_id == service.id
             ]
@@ -211,6 +212,9 @@ def _targets(
     """How many targets there are by zone and state; nothing unless all of them could be seen."""
     load_balancers, groups = inventory.load_balancers, inventory.target_groups
     if not isinstance(load_balancers, Known) or not isinstance(groups, Known):
+        return {}
+    arns = service.load_balancer_arns
+    if not (inventory.covers("load_balancers", arns) and inventory.covers("target_groups", arns)):
         return {}
     found: Counter[tuple[str, str]] = Counter()
     for arn in service.load_balancer_arns:

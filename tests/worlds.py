@@ -114,8 +114,14 @@ def lookup(name: str, problem: str | None, matches: bool | None) -> Lookup:
 
 def inventory() -> Inventory:
     other = replace(INTERFACE, id="eni-0a2", subnet_id="subnet-0a2")
+    kept_to = {
+        "connections": frozenset({SERVICE.id}),
+        "load_balancers": frozenset({"arn:lb"}),
+        "target_groups": frozenset({"arn:lb"}),
+    }
     return Inventory(
         SCOPE,
+        kept_to,
         endpoints=Known({"vpce-0a1": ENDPOINT, "vpce-0a2": PENDING}, NOW),
         interfaces=Known({"eni-0a1": INTERFACE, "eni-0a2": other}, NOW),
         vpcs=Known({"vpc-0a1": Vpc("vpc-0a1", "", ())}, NOW),

@@ -74,9 +74,10 @@ class Pass:
         these are others than last time, the listing is asked for again.
         """
         old: Part[Any] | None = getattr(self._previous, name, None)
-        same = self._previous is not None and self._previous.kept_to.get(name) == keep_to
-        self.kept_to[name] = frozenset(keep_to)
-        if not self.relist and same and self._current(name, old):
+        before = self._previous.kept_to.get(name) if self._previous else None
+        if before is not None:
+            self.kept_to[name] = before
+        if not self.relist and before == keep_to and self._current(name, old):
             assert old is not None
             return old
 
@@ -85,7 +86,10 @@ class Pass:
             items = (translate(row) for row in self.rows(call, **parameters))
             return Known({item.id: item for item in items if not keep or keep(item)}, as_of)
 
-        return carry(old, attempt(fetch))
+        new: Listing[Any] = attempt(fetch)
+        if isinstance(new, Known):
+            self.kept_to[name] = frozenset(keep_to)
+        return carry(old, new)
 
     def details(self, name: str, ids: Iterable[str], fetch: Callable[[str], T]) -> Details[T]:
         """Return what `fetch` gives for each id: a part for each."""

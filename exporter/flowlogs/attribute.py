@@ -149,9 +149,9 @@ def _covering(
 def coverage(endpoint: Endpoint, index: Index) -> Mapping[Action, float]:
     """Return the share of the endpoint's interfaces whose action is logged, delivered, readable.
 
-    Nothing for an endpoint without interfaces.
+    Nothing for an endpoint without interfaces, or with one that was not listed yet.
     """
-    if not endpoint.interface_ids:
+    if not endpoint.interface_ids or any(i not in index.interfaces for i in endpoint.interface_ids):
         return {}
 
     def share(action: Action) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -52,7 +52,7 @@ class Inventory:
     """
 
     scope: Scope
-    # By listing: the ids that it was kept to; more of them later are not in it.
+    # By listing: the ids that it was kept to when it was last seen: see `covers`.
     kept_to: Mapping[str, frozenset[str]] = field(default_factory=dict)
     endpoints: Listing[Endpoint] = field(default_factory=_not_listed)
     endpoint_associations: Listing[EndpointAssociation] = field(default_factory=_not_listed)
@@ -77,6 +77,13 @@ class Inventory:
     load_balancer_attributes: Details[Mapping[str, str]] = field(default_factory=dict)
     target_group_attributes: Details[Mapping[str, str]] = field(default_factory=dict)
     target_health: Details[tuple[Target, ...]] = field(default_factory=dict)
+
+    def covers(self, name: str, ids: Iterable[str]) -> bool:
+        """Whether a listing, when it was last seen, was to have what belongs to these ids.
+
+        Where it was not, that nothing is in it says nothing: they were not there yet.
+        """
+        return self.kept_to.get(name, frozenset()).issuperset(ids)
 
     def listings(self) -> Iterator[tuple[str, Listing[Any]]]:
         """Yield each listing with its name."""

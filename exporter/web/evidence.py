@@ -18,7 +18,7 @@ from exporter.model import (
     network_acl_of,
     route_table_of,
 )
-from exporter.web.plain import Json, part, plain
+from exporter.web.plain import Json, covered, part, plain
 
 # So many of a VPC's other interfaces are shown with an endpoint; `total` says how many there are.
 MOST_CLIENTS = 200
@@ -58,9 +58,24 @@ def evidence(inventory: Inventory, endpoint: Endpoint) -> dict[str, Json]:
         "interface_details": _shown(inventory.interfaces, endpoint.interface_ids),
         "security_groups": _shown(inventory.security_groups, group_ids),
         "security_group_rules": rules(inventory, group_ids),
-        "network_acls": part(inventory.network_acls, lambda known: _of_vpc(known, vpc_id)),
-        "route_tables": part(inventory.route_tables, lambda known: _of_vpc(known, vpc_id)),
-        "clients": part(inventory.interfaces, lambda known: _clients(inventory, known, vpc_id)),
+        "network_acls": covered(
+            inventory,
+            "network_acls",
+            {vpc_id},
+            part(inventory.network_acls, lambda known: _of_vpc(known, vpc_id)),
+        ),
+        "route_tables": covered(
+            inventory,
+            "route_tables",
+            {vpc_id},
+            part(inventory.route_tables, lambda known: _of_vpc(known, vpc_id)),
+        ),
+        "clients": covered(
+            inventory,
+            "interfaces",
+            {vpc_id},
+            part(inventory.interfaces, lambda known: _clients(inventory, known, vpc_id)),
+        ),
         "prefix_lists": prefix_lists(inventory, group_ids, table_ids),
         "associations": part(
             inventory.endpoint_associations,
@@ -121,10 +136,11 @@ def _id(found: NetworkAcl | RouteTable | None) -> str | None:
 def rules(inventory: Inventory, group_ids: Iterable[str]) -> Json:
     """Return the rules of these security groups, by id."""
     wanted = set(group_ids)
-    return part(
+    shown = part(
         inventory.security_group_rules,
         lambda found: [plain(found[i]) for i in sorted(found) if found[i].group_id in wanted],
     )
+    return covered(inventory, "security_group_rules", wanted, shown)
 
 
 def prefix_lists(

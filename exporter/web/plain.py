@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, TypeVar
 
-from exporter.model import Known, Part, Scope, Unavailable
+from exporter.model import Inventory, Known, Part, Scope, Unavailable
 
 Json = Any
 T = TypeVar("T")
@@ -46,6 +46,16 @@ def part(found: Part[T] | None, show: Callable[[T], Json] = plain) -> Json:
     if isinstance(found, Known):
         return show(found.value)
     return unavailable(found)
+
+
+def covered(inventory: Inventory, name: str, ids: Iterable[str], shown: Json) -> Json:
+    """Return what is shown of a listing; why not, where it was listed before these ids were there.
+
+    A listing that is itself unavailable says so in its own words.
+    """
+    if inventory.covers(name, ids) or (isinstance(shown, dict) and "unavailable" in shown):
+        return shown
+    return unavailable(Unavailable("not listed since this is there"))
 
 
 def unavailable(found: Unavailable[Any] | None) -> Json:

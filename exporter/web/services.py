@@ -16,7 +16,7 @@ from exporter.model import (
     target_groups_of,
 )
 from exporter.web.evidence import MOST_CLIENTS, prefix_lists, rules
-from exporter.web.plain import Json, part, plain, rfc3339, unavailable, where
+from exporter.web.plain import Json, covered, part, plain, rfc3339, unavailable, where
 from exporter.world import Estate, World
 
 
@@ -60,13 +60,23 @@ def _glance(estate: Estate, service: EndpointService, zones: Zones) -> dict[str,
         "acceptance_required": service.acceptance_required,
         "zone_ids": list(service.zone_ids),
         "private_dns": plain(service.private_dns),
-        "connections": part(
-            inventory.connections,
-            lambda found: dict(
-                Counter(c.state for c in found.values() if c.service_id == service.id)
+        "connections": covered(
+            inventory,
+            "connections",
+            {service.id},
+            part(
+                inventory.connections,
+                lambda found: dict(
+                    Counter(c.state for c in found.values() if c.service_id == service.id)
+                ),
             ),
         ),
-        "targets": _targets(inventory, service, zones),
+        "targets": covered(
+            inventory,
+            "target_groups",
+            service.load_balancer_arns,
+            _targets(inventory, service, zones),
+        ),
         "tags": dict(service.tags),
     }
 

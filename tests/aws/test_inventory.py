@@ -8,12 +8,17 @@ from math import ceil
 
 import pytest
 
+from exporter import metrics as m
 from exporter.aws import listing
 from exporter.config import Account, Discovery
+from exporter.flowlogs.ingest import Report
+from exporter.metrics import Sample
 from exporter.model import Inventory, Known, Scope, Unavailable, last_known
+from exporter.samples import samples
 from exporter.simulator.faults import Fault
 from exporter.simulator.organisation import MANAGEMENT
 from exporter.simulator.server import Simulator
+from exporter.world import Estate, World
 from tests.aws.lists import CONSUMING, OWN, PROVIDING, calls, collect, reaching, value
 
 WITHOUT = Scope(MANAGEMENT, "us-east-1")
@@ -243,6 +248,33 @@ def test_a_new_group_while_groups_cannot_be_listed(organised: Simulator) -> None
     third = collect(aws, CONSUMING, second, 300)
     rules = value(third.security_group_rules).values()
     assert {r.group_id for r in rules} >= {g["GroupId"] for g in groups}
+
+
+@pytest.mark.parametrize("operation", ["DescribeTargetGroups", "DescribeVpcEndpointConnections"])
+def test_a_new_service_while_what_is_behind_it_cannot_be_listed(
+    organised: Simulator, operation: str
+) -> None:
+    """Neither no target nor no connection is said of it: the listing is older than the service."""
+    aws = reaching(PROVIDING)
+    table = organised.world.table("ServiceConfigurations", *_where(PROVIDING))
+    assert table
+    new = table.pop(0)
+    first = collect(aws, PROVIDING)
+    table.append(new)
+    organised.faults.faults = [Fault("throttled", operation=operation)]
+    second = collect(aws, PROVIDING, first, 300).settled(time.time(), 900, 900)
+    assert second.problems() == {}  # what was seen before stands
+    counted = {s.metric.name for s in _of_service(second, new["ServiceId"])}
+    missing = m.SERVICE_TARGETS if operation == "DescribeTargetGroups" else m.SERVICE_CONNECTIONS
+    assert missing.name not in counted
+    organised.faults.faults = []
+    third = collect(aws, PROVIDING, second, 300)
+    assert missing.name in {s.metric.name for s in _of_service(third, new["ServiceId"])}
+
+
+def _of_service(inventory: Inventory, service_id: str) -> list[Sample]:
+    world = World(0, "", "", (Estate(inventory.scope, inventory, None, (), Report()),))
+    return [s for s in samples(world) if service_id in s.labels]
 
 
 def test_a_target_group_that_is_replaced(organised: Simulator) -> None:
