@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 2 ] || n=2; [ $$n -lt 4 ] || n=4; echo $$n)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove bench lint docs lock clean
+.PHONY: help demo test prove bench bench-flowlogs lint docs lock clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -35,6 +35,9 @@ prove: $(READY) ## Run the slow proofs
 bench: $(READY) ## Measure speed
 	$(BIN)/python -m tests.bench
 
+bench-flowlogs: $(READY) ## Measure the reading of flow logs against other programs (BENCH_FLAGS="--runs 9 ...")
+	$(BIN)/python -m tests.bench.flowlogs $(BENCH_FLAGS)
+
 lint: $(READY) ## Check style, types and that what is generated is current
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -54,4 +57,4 @@ lock: $(READY) ## Pin newer dependencies (needs uv on the PATH)
 	echo hatchling | $(COMPILE) --constraint requirements.lock - --output-file deploy/locks/build.lock
 
 clean: ## Remove what was built
-	rm -rf $(VENV) dist state .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist state .mypy_cache .ruff_cache .pytest_cache .hypothesis

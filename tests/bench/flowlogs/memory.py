@@ -1,0 +1,68 @@
+"""How much the resident memory grows while the files are read, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench.flowlogs.data import Data, load
+from tests.bench.flowlogs.estate import Answer
+from tests.bench.flowlogs.ours import ours_parquet, ours_text
+from tests.bench.flowlogs.peers import FROM_PARQUET, FROM_TEXT, ask_duckdb, duckdb_with
+
+EVERY = 0.002  # seconds
+PAGE = os.sysconf("SC_PAGE_SIZE")
+MEGABYTE = 1e6
+
+
+def resident() -> int:
+    """Return this process's resident memory in bytes (proc(5), statm)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+
+def growth(run: Callable[[], object]) -> float:
+    """Return by how many MB the resident memory was above idle at most while it ran."""
+    idle, highest, done = resident(), 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal highest
+        while not done.wait(EVERY):
+            highest = max(highest, resident())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        run()
+    finally:
+        done.set()
+        watcher.join()
+    return (max(highest, resident()) - idle) / MEGABYTE
+
+
+def job(name: str, data: Data) -> Callable[[], Answer]:
+    """Return what is measured under that name, ready to run. Raises KeyError."""
+    database = duckdb_with(data.interfaces)
+    jobs: dict[str, Callable[[], Answer]] = {
+        "ours text": lambda: ours_text(data.text, data.interfaces),
+        "ours parquet": lambda: ours_parquet(data.parquet, data.interfaces),
+        "duckdb text": lambda: ask_duckdb(database, FROM_TEXT, data.text),
+        "duckdb parquet": lambda: ask_duckdb(database, FROM_PARQUET, data.parquet),
+    }
+    return jobs[name]
+
+
+def in_a_fresh_process(name: str) -> float:
+    """Return the growth in MB of that job in a process that has done nothing else.
+
+    Raises subprocess.CalledProcessError when the job fails.
+    """
+    command = [sys.executable, "-m", "tests.bench.flowlogs.memory", name]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{growth(job(sys.argv[1], load()))}\n")
