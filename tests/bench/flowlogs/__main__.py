@@ -9,6 +9,7 @@ import argparse
 import os
 import platform
 import sys
+from functools import partial
 from importlib.metadata import version
 
 from tests.bench.flowlogs import memory, peers, report
@@ -37,11 +38,11 @@ def text(data: Data, runs: int, with_ours: bool) -> Result:
     peers.write_owners(owners, data.interfaces)
     database = peers.duckdb_with(data.interfaces)
     several = [
-        Contender(IGZIP, truth.records, lambda: peers.igzip(data.text, chunk), truth.text_bytes),
+        Contender(IGZIP, truth.records, partial(peers.igzip, data.text, chunk), truth.text_bytes),
         Contender(
             DUCKDB,
             truth.records,
-            lambda: peers.ask_duckdb(database, peers.FROM_TEXT, data.text),
+            partial(peers.ask_duckdb, database, peers.FROM_TEXT, data.text),
             truth.answer,
         ),
     ]
@@ -49,15 +50,15 @@ def text(data: Data, runs: int, with_ours: bool) -> Result:
         say(f"Missing: {' '.join(missing)}. {AWK} is not measured (Debian: gzip, mawk).")
     else:
         say(f"awk is {peers.awk_version()}.")
-        run = lambda: peers.zcat_awk(data.text, owners)  # noqa: E731
+        run = partial(peers.zcat_awk, data.text, owners)
         several.append(Contender(AWK, truth.records, run, truth.answer))
     if with_ours:
-        run = lambda: ours_text(data.text, data.interfaces)  # noqa: E731
+        run = partial(ours_text, data.text, data.interfaces)
         several.insert(0, Contender(OURS, truth.records, run, truth.answer))
     found = rates(several, runs)
 
     first = data.truths[0]
-    run = lambda: peers.flowlogs_reader(data.text[:1], data.interfaces)  # noqa: E731
+    run = partial(peers.flowlogs_reader, data.text[:1], data.interfaces)
     found[READER] = first.records / timed(Contender(READER, first.records, run, first.answer))
     say(f"{READER} ran once, on one of {FILES} files: its rate there stands for all.")
     return Result("text.gz", "records/s", found.pop(OURS, None), found, LEAST)
@@ -66,10 +67,10 @@ def text(data: Data, runs: int, with_ours: bool) -> Result:
 def parquet(data: Data, runs: int, with_ours: bool) -> Result:
     """Parquet files, in turn."""
     truth, database = data.truth, peers.duckdb_with(data.interfaces)
-    run = lambda: peers.ask_duckdb(database, peers.FROM_PARQUET, data.parquet)  # noqa: E731
+    run = partial(peers.ask_duckdb, database, peers.FROM_PARQUET, data.parquet)
     several = [Contender(DUCKDB, truth.records, run, truth.answer)]
     if with_ours:
-        run = lambda: ours_parquet(data.parquet, data.interfaces)  # noqa: E731
+        run = partial(ours_parquet, data.parquet, data.interfaces)
         several.insert(0, Contender(OURS, truth.records, run, truth.answer))
     found = rates(several, runs)
     return Result("Parquet", "records/s", found.pop(OURS, None), found, LEAST_PARQUET)
@@ -78,7 +79,7 @@ def parquet(data: Data, runs: int, with_ours: bool) -> Result:
 def cloudwatch(data: Data, runs: int) -> Result:
     """Answers of FilterLogEvents, built before the clock starts, of the first file's records."""
     first, answers = data.truths[0], pages(data.text[0])
-    run = lambda: ours_cloudwatch(answers, data.interfaces)  # noqa: E731
+    run = partial(ours_cloudwatch, answers, data.interfaces)
     found = rates([Contender(OURS, first.records, run, first.answer)], runs)
     return Result("CloudWatch pages", "records/s", found[OURS], {})
 

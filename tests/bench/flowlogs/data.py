@@ -65,13 +65,13 @@ def generator() -> str:
     return digest.hexdigest()
 
 
-def write(number: int, directory: Path, found: list[Interface]) -> Truth:
+def write(number: int, directory: Path, found: list[Interface], count: int = RECORDS_EACH) -> Truth:
     """Write the file of that number in both formats; return what a plain loop counted in it."""
     owner = {i.id: i.endpoint for i in found}
     lines, rows = [HEADER], []
     counts: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     fates = {"counted": 0, "other": 0, "no_data": 0}
-    for record in traffic.records(SEED, number, RECORDS_EACH, found):
+    for record in traffic.records(SEED, number, count, found):
         rows.append((2, ACCOUNT, *record))
         lines.append(" ".join(["2", ACCOUNT, *("-" if v is None else str(v) for v in record)]))
         packets, size, action, endpoint = record[6], record[7], record[10], owner[record[0]]
@@ -81,10 +81,10 @@ def write(number: int, directory: Path, found: list[Interface]) -> Truth:
             fates["other"] += 1
         else:
             fates["counted"] += 1
-            count = counts[endpoint, action]
-            count[0] += 1
-            count[1] += size
-            count[2] += packets
+            total = counts[endpoint, action]
+            total[0] += 1
+            total[1] += size
+            total[2] += packets
     text = ("\n".join(lines) + "\n").encode()
     compressed = gzip.compress(text, compresslevel=6, mtime=0)
     (directory / f"{name(number)}.log.gz").write_bytes(compressed)

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from tests.bench.flowlogs.contenders import Contender, timed
 from tests.bench.flowlogs.data import Data, load
 from tests.bench.flowlogs.estate import Answer
 from tests.bench.flowlogs.ours import ours_parquet, ours_text
@@ -43,16 +45,16 @@ def growth(run: Callable[[], object]) -> float:
     return (max(highest, resident()) - idle) / MEGABYTE
 
 
-def job(name: str, data: Data) -> Callable[[], Answer]:
+def job(name: str, data: Data) -> Contender:
     """Return what is measured under that name, ready to run. Raises KeyError."""
     database = duckdb_with(data.interfaces)
     jobs: dict[str, Callable[[], Answer]] = {
-        "ours text": lambda: ours_text(data.text, data.interfaces),
-        "ours parquet": lambda: ours_parquet(data.parquet, data.interfaces),
-        "duckdb text": lambda: ask_duckdb(database, FROM_TEXT, data.text),
-        "duckdb parquet": lambda: ask_duckdb(database, FROM_PARQUET, data.parquet),
+        "ours text": partial(ours_text, data.text, data.interfaces),
+        "ours parquet": partial(ours_parquet, data.parquet, data.interfaces),
+        "duckdb text": partial(ask_duckdb, database, FROM_TEXT, data.text),
+        "duckdb parquet": partial(ask_duckdb, database, FROM_PARQUET, data.parquet),
     }
-    return jobs[name]
+    return Contender(name, data.truth.records, jobs[name], data.truth.answer)
 
 
 def in_a_fresh_process(name: str) -> float:
@@ -65,4 +67,4 @@ def in_a_fresh_process(name: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{growth(job(sys.argv[1], load()))}\n")
+    sys.stdout.write(f"{growth(partial(timed, job(sys.argv[1], load())))}\n")

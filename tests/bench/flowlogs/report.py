@@ -40,6 +40,7 @@ def figure(value: float | None, unit: str) -> str:
 
 
 def judged(good: bool) -> str:
+    """Return the word for a threshold that is met, or is not."""
     return "ok" if good else "missed"
 
 
