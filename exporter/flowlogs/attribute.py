@@ -1,9 +1,10 @@
-"""Whose is a record: which endpoint's interface, and which flow log speaks for it."""
+"""Whose is a record: who owns which interface and address, and which flow log speaks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from exporter.flowlogs.formats import Format, UnusableFormat, from_log_format
 from exporter.model import (
@@ -17,22 +18,63 @@ from exporter.model import (
     last_known,
 )
 
-CLOUDWATCH = "cloud-watch-logs"
+CLOUDWATCH, S3, INSIGHTS, ATHENA, AUTO = "cloudwatch", "s3", "insights", "athena", "auto"
+# Which sources can read what a flow log delivers to a destination.
+SOURCES = {"cloud-watch-logs": (CLOUDWATCH, INSIGHTS), "s3": (S3, ATHENA)}
+
+
+class Place(NamedTuple):
+    """Where an interface is: what decides which flow logs log it."""
+
+    vpc_id: str
+    subnet_id: str
+
+
+class Lifetime(NamedTuple):
+    """From when until when (seconds) an address was an endpoint's."""
+
+    born: float
+    until: float
+    endpoint_id: str
+
+
+class Own(NamedTuple):
+    """An interface of an endpoint; `created` is when the endpoint was, 0 when that is not known."""
+
+    endpoint_id: str
+    place: Place
+    addresses: tuple[str, ...]
+    created: float = 0.0
+
+
+# A flow log speaks for a resource (an interface, a subnet, a VPC) and an action.
+Resource = tuple[str, Action]
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Who owns which interface, and which flow log speaks for it; one for a whole batch.
+    """Who owns which interface and address, and which flow log speaks; one for a whole batch.
 
     `as_of` is when the oldest of what it was made from was listed: a record that ended later has
-    to wait for a later index. `chosen` has the flow log that speaks for an interface and action.
+    to wait for a later index. `own` has the endpoints' interfaces, `places` every interface.
+    `chosen` has the flow log that speaks for each VPC and subnet, and for each interface that has
+    a flow log of its own. `addresses` are by VPC: CIDRs may overlap.
     """
 
     as_of: float
-    endpoint_of: Mapping[str, str]
-    chosen: Mapping[tuple[str, Action], FlowLog]
-    flow_logs: Mapping[str, FlowLog]
-    interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    own: Mapping[str, Own] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
+    chosen: Mapping[Resource, FlowLog] = field(default_factory=dict)
+    flow_logs: Mapping[str, FlowLog] = field(default_factory=dict)
+    vpc_of: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, Mapping[str, tuple[Lifetime, ...]]] = field(default_factory=dict)
+
+    def speaker(self, interface_id: str, action: Action) -> FlowLog | None:
+        """Return the flow log that speaks for an interface and action now; None without any."""
+        place = self.places.get(interface_id, Place("", ""))
+        resources = (interface_id, place.subnet_id, place.vpc_id)
+        found = (self.chosen.get((resource, action)) for resource in resources)
+        return next((flow_log for flow_log in found if flow_log), None)
 
 
 def layout(flow_log: FlowLog) -> Format | None:
@@ -43,16 +85,31 @@ def layout(flow_log: FlowLog) -> Format | None:
         return None
 
 
-def readable(flow_log: FlowLog) -> bool:
+def unreadable(flow_log: FlowLog, source: str = AUTO) -> str | None:
+    """Return why nothing can be counted of a flow log, in words; None when it can be read.
+
+    `source` is the only one that the configuration allows, or `auto`.
+    """
+    sources = SOURCES.get(flow_log.destination_type)
+    if sources is None:
+        return f"nothing reads what is delivered to {flow_log.destination_type or 'nowhere'}"
+    if source != AUTO and source not in sources:
+        return f"the configuration allows {source} alone, which does not read {sources[0]}"
+    if not flow_log.destination:
+        return "AWS names no destination"
+    try:
+        from_log_format(flow_log.format)
+    except UnusableFormat as error:
+        return str(error)
+    return None
+
+
+def readable(flow_log: FlowLog, source: str = AUTO) -> bool:
     """Whether there is a source for the flow log's destination and a use for its lines."""
-    return (
-        flow_log.destination_type == CLOUDWATCH
-        and bool(flow_log.destination)
-        and layout(flow_log) is not None
-    )
+    return unreadable(flow_log, source) is None
 
 
-def choose(action: Action, flow_logs: Iterable[FlowLog]) -> FlowLog | None:
+def choose(action: Action, flow_logs: Iterable[FlowLog], source: str = AUTO) -> FlowLog | None:
     """Return the one of an interface's flow logs that counts for an action; None without any.
 
     Overlapping flow logs (on the VPC, the subnet, the interface) each deliver every record. One
@@ -64,7 +121,7 @@ def choose(action: Action, flow_logs: Iterable[FlowLog]) -> FlowLog | None:
     def rank(flow_log: FlowLog) -> tuple[object, ...]:
         fields = layout(flow_log)
         return (
-            not readable(flow_log),
+            not readable(flow_log, source),
             not flow_log.delivers,
             flow_log.traffic_type.upper() != "ALL",
             -len(fields.fields) if fields else 0,
@@ -75,7 +132,7 @@ def choose(action: Action, flow_logs: Iterable[FlowLog]) -> FlowLog | None:
     return min((f for f in flow_logs if f.logs(action)), key=rank, default=None)
 
 
-def index(inventory: Inventory) -> Index | None:
+def index(inventory: Inventory, source: str = AUTO) -> Index | None:
     """Return the index of a settled inventory; None while a part that it needs is unknown."""
     endpoints, interfaces, flow_logs = (
         inventory.endpoints,
@@ -88,41 +145,101 @@ def index(inventory: Inventory) -> Index | None:
         and isinstance(flow_logs, Known)
     ):
         return None
-    endpoint_of = {i: e.id for e in endpoints.value.values() for i in e.interface_ids}
-    own = {i: interfaces.value[i] for i in endpoint_of if i in interfaces.value}
-    logging = _by_resource(flow_logs.value.values())
-    chosen: dict[tuple[str, Action], FlowLog] = {}
-    for interface in own.values():
-        candidates = _covering(interface, logging)
-        for action in ACTIONS:
-            flow_log = choose(action, candidates)
-            if flow_log:
-                chosen[interface.id, action] = flow_log
-    return Index(
+    listed = interfaces.value
+    own = {
+        i: Own(e.id, _place(listed[i]), _addresses(listed[i]), e.created or 0.0)
+        for e in endpoints.value.values()
+        for i in e.interface_ids
+        if i in listed
+    }
+    vpcs = {e.vpc_id for e in endpoints.value.values()}
+    places = {i: _place(x) for i, x in listed.items() if x.vpc_id in vpcs}
+    by_resource = _by_resource(flow_logs.value.values())
+    vpc_of = _vpcs(inventory, vpcs)
+    made = Index(
         min(endpoints.as_of, interfaces.as_of, flow_logs.as_of),
-        endpoint_of,
-        chosen,
-        relevant(inventory),
         own,
+        places,
+        dict(_chosen(places, vpcs, by_resource, source)),
+        {f.id: f for f in flow_logs.value.values() if f.resource_id in vpc_of},
+        {f.id: vpc_of[f.resource_id] for f in flow_logs.value.values() if f.resource_id in vpc_of},
+    )
+    return with_addresses(made, own, {})
+
+
+def with_addresses(index: Index, own: Mapping[str, Own], lives: Mapping[str, Lifetime]) -> Index:
+    """Return the index with these interfaces, and their addresses by VPC.
+
+    `lives` has from when until when an interface was there; for ever where it is not in it.
+    """
+    found: dict[str, dict[str, tuple[Lifetime, ...]]] = {}
+    for interface_id, interface in own.items():
+        life = lives.get(interface_id, Lifetime(0.0, float("inf"), interface.endpoint_id))
+        in_vpc = found.setdefault(interface.place.vpc_id, {})
+        for address in interface.addresses:
+            in_vpc[address] = (*in_vpc.get(address, ()), life)
+    return Index(
+        index.as_of,
+        own,
+        {**{i: x.place for i, x in own.items()}, **index.places},
+        index.chosen,
+        index.flow_logs,
+        index.vpc_of,
+        found,
     )
 
 
+def _chosen(
+    places: Mapping[str, Place],
+    vpcs: Iterable[str],
+    by_resource: Mapping[str, list[FlowLog]],
+    source: str,
+) -> Iterator[tuple[Resource, FlowLog]]:
+    chains = {(vpc,) for vpc in vpcs}
+    chains |= {(place.subnet_id, place.vpc_id) for place in places.values()}
+    chains |= {(i, p.subnet_id, p.vpc_id) for i, p in places.items() if i in by_resource}
+    for chain in chains:
+        covering = [f for resource in chain for f in by_resource.get(resource, ())]
+        for action in ACTIONS:
+            flow_log = choose(action, covering, source)
+            if flow_log:
+                yield (chain[0], action), flow_log
+
+
+def _vpcs(inventory: Inventory, vpcs: Iterable[str]) -> Mapping[str, str]:
+    """Return the VPC of each resource that a flow log may be on, in the endpoints' VPCs."""
+    wanted = set(vpcs)
+    found = {vpc: vpc for vpc in wanted}
+    for subnet in (last_known(inventory.subnets) or {}).values():
+        found[subnet.id] = subnet.vpc_id
+    for interface in (last_known(inventory.interfaces) or {}).values():
+        found[interface.id] = found[interface.subnet_id] = interface.vpc_id
+    return {resource: vpc for resource, vpc in found.items() if vpc in wanted}
+
+
 def relevant(inventory: Inventory) -> Mapping[str, FlowLog]:
-    """Return the flow logs, last known, on an endpoint's interface, subnet or VPC."""
-    return {f.id: f for logs in covering(inventory).values() for f in logs}
+    """Return the flow logs, last known, on an endpoint's VPC, or on a subnet or interface in it.
+
+    Those that do not log the endpoint itself log its clients.
+    """
+    endpoints = (last_known(inventory.endpoints) or {}).values()
+    vpc_of = _vpcs(inventory, {e.vpc_id for e in endpoints})
+    known = (last_known(inventory.flow_logs) or {}).values()
+    return {f.id: f for f in known if f.resource_id in vpc_of}
 
 
 def covering(inventory: Inventory) -> Mapping[str, tuple[FlowLog, ...]]:
     """Return the flow logs, last known, on an interface of each endpoint, by its id."""
     interfaces = last_known(inventory.interfaces) or {}
-    logging = _by_resource((last_known(inventory.flow_logs) or {}).values())
+    by_resource = _by_resource((last_known(inventory.flow_logs) or {}).values())
     found: dict[str, tuple[FlowLog, ...]] = {}
     for endpoint in (last_known(inventory.endpoints) or {}).values():
         own = {
             flow_log.id: flow_log
             for i in endpoint.interface_ids
             if i in interfaces
-            for flow_log in _covering(interfaces[i], logging)
+            for resource in (i, *reversed(_place(interfaces[i])))
+            for flow_log in by_resource.get(resource, ())
         }
         found[endpoint.id] = tuple(own[i] for i in sorted(own))
     return found
@@ -135,28 +252,25 @@ def _by_resource(flow_logs: Iterable[FlowLog]) -> Mapping[str, list[FlowLog]]:
     return found
 
 
-def _covering(
-    interface: Interface, by_resource: Mapping[str, list[FlowLog]]
-) -> tuple[FlowLog, ...]:
-    """Return the flow logs that log an interface: by its own id, its subnet's or its VPC's."""
-    return tuple(
-        flow_log
-        for resource in (interface.id, interface.subnet_id, interface.vpc_id)
-        for flow_log in by_resource.get(resource, ())
-    )
+def _place(interface: Interface) -> Place:
+    return Place(interface.vpc_id, interface.subnet_id)
 
 
-def coverage(endpoint: Endpoint, index: Index) -> Mapping[Action, float]:
+def _addresses(interface: Interface) -> tuple[str, ...]:
+    return tuple(str(address) for address in interface.addresses)
+
+
+def coverage(endpoint: Endpoint, index: Index, source: str = AUTO) -> Mapping[Action, float]:
     """Return the share of the endpoint's interfaces whose action is logged, delivered, readable.
 
     Nothing for an endpoint without interfaces, or with one that was not listed yet.
     """
-    if not endpoint.interface_ids or any(i not in index.interfaces for i in endpoint.interface_ids):
+    if not endpoint.interface_ids or any(i not in index.own for i in endpoint.interface_ids):
         return {}
 
     def share(action: Action) -> float:
-        chosen = (index.chosen.get((i, action)) for i in endpoint.interface_ids)
-        good = sum(1 for f in chosen if f and f.delivers and readable(f))
+        chosen = (index.speaker(i, action) for i in endpoint.interface_ids)
+        good = sum(1 for f in chosen if f and f.delivers and readable(f, source))
         return good / len(endpoint.interface_ids)
 
     return {action: share(action) for action in ACTIONS}

@@ -1,0 +1,108 @@
+"""Beside the counters: who was rejected in the last hour, and which ports have accepted.
+
+Bounded for each endpoint, and committed with the counters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from exporter.flowlogs.sketch import Sketch
+from exporter.flowlogs.tally import BUCKET, KEPT, PORTS_ACCEPTED, Port, Rejected, Tally
+from exporter.model import Scope
+from exporter.store import Batch, Store
+
+
+class Top(NamedTuple):
+    """One of the most rejected: `count` records at least, at most `count` + `error`."""
+
+    who: Rejected
+    count: int
+    error: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is noted of a scope, frozen.
+
+    `recent` are rejected records by endpoint, minute, protocol and port.
+    """
+
+    recent: Mapping[tuple[str, int, int, int], int] = field(default_factory=dict)
+    accepted: frozenset[Port] = frozenset()
+    rejected: Mapping[tuple[str, int], Sketch[Rejected]] = field(default_factory=dict)
+
+    def top(self, endpoint_id: str, now: float, most: int = 20) -> Sequence[Top]:
+        """Return whom an endpoint rejected most in the last hour, the most frequent first.
+
+        By quarters of an hour: the oldest may begin up to a quarter of an hour earlier.
+        """
+        sketch: Sketch[Rejected] = Sketch()
+        for (endpoint, bucket), part in self.rejected.items():
+            if endpoint == endpoint_id and now - KEPT < bucket + BUCKET:
+                sketch.merge(part)
+        found = [Top(who, n, sketch.error, a, b) for who, (n, a, b) in sketch.counts.items()]
+        return sorted(found, key=lambda top: (-top.count, top.who))[:most]
+
+
+class Notes:
+    """What is noted of a scope; begins with what is stored. Raises StoreError."""
+
+    def __init__(self, store: Store, scope: Scope) -> None:
+        self._store = store
+        self._scope = scope
+        self._accepted: dict[str, set[Port]] = {}
+        for endpoint_id, protocol, port in store.accepted(scope):
+            accepted = Port(endpoint_id, protocol, port)
+            self._accepted.setdefault(endpoint_id, set()).add(accepted)
+        self._rejected = {key: _read(text) for key, text in store.rejected(scope).items()}
+
+    def commit(self, source: int, batch: Batch, tally: Tally, now: float) -> None:
+        """Write a batch with what a tally adds to it; raises StoreError, with nothing noted."""
+        batch.counters = tally.counters
+        batch.newest = tally.newest
+        oldest = now - KEPT - BUCKET
+        batch.fade_before = oldest
+        for (endpoint_id, minute), ports in tally.recent.items():
+            if minute >= oldest:
+                for port, amount in ports.items():
+                    batch.recent[endpoint_id, minute, port.protocol, port.port] = amount
+        accepted = set()
+        for port in tally.accepted:
+            known = self._accepted.get(port.endpoint_id, set())
+            room = PORTS_ACCEPTED - len(known) - sum(p.endpoint_id == port.endpoint_id for p in accepted)
+            if port not in known and room > 0:
+                accepted.add(port)
+        batch.accepted = {(p.endpoint_id, p.protocol, p.port) for p in accepted}
+        changed: dict[tuple[str, int], Sketch[Rejected]] = {}
+        for key, sketch in tally.rejected.items():
+            if key[1] >= oldest:
+                merged: Sketch[Rejected] = Sketch()
+                merged.merge(self._rejected.get(key, Sketch()))
+                merged.merge(sketch)
+                changed[key] = merged
+                batch.rejected[key] = _write(merged)
+        self._store.commit(self._scope, source, batch)
+        for port in accepted:
+            self._accepted.setdefault(port.endpoint_id, set()).add(port)
+        self._rejected = {k: s for k, s in self._rejected.items() if k[1] >= oldest} | changed
+
+    def noted(self) -> Noted:
+        """Return what is noted and committed; raises StoreError."""
+        ports = frozenset(port for ports in self._accepted.values() for port in ports)
+        return Noted(self._store.recent(self._scope), ports, dict(self._rejected))
+
+
+def _write(sketch: Sketch[Rejected]) -> str:
+    rows = [[*who, *times] for who, times in sketch.counts.items()]
+    return json.dumps([sketch.error, rows], separators=(",", ":"))
+
+
+def _read(text: str) -> Sketch[Rejected]:
+    error, rows = json.loads(text)
+    return Sketch(error, {Rejected(*row[:4]): row[4:] for row in rows})

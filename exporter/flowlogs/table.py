@@ -1,0 +1,102 @@
+"""A Judge as tables: who owns which token, and from when until when who speaks.
+
+What does not fit a table's row (several lives of an address, several cuts) is `tangled`: the Judge
+decides about it record by record.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.flowlogs.block import Mask, Vocabulary
+from exporter.flowlogs.judge import Judge
+from exporter.flowlogs.parse import Record
+from exporter.model import ACTIONS
+
+__all__ = ["ACTIONS", "Table"]
+
+Floats = npt.NDArray[np.float64]
+Indexes = npt.NDArray[np.int32]
+
+
+class Span(NamedTuple):
+    """From which start on until which start a flow log speaks; or that it is not so simple."""
+
+    begin: float
+    until: float
+    tangled: bool = False
+
+
+_NEVER = Span(np.inf, np.inf)
+
+
+class Table:
+    """The tables of a Judge of one flow log."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        ((self._speaker, self.flow_log_id),) = judge.speakers.items()
+        self.first_seen = judge.first_seen[self.flow_log_id]
+        index = judge.index
+        vpc = index.vpc_of.get(self.flow_log_id, "")
+        own = {i: x for i, x in index.own.items() if x.place.vpc_id == vpc}
+        addresses = index.addresses.get(vpc, {})
+        lives = {a: x for a, x in addresses.items() if x}
+        owners = {x.endpoint_id for x in own.values()}
+        owners |= {life.endpoint_id for x in lives.values() for life in x}
+        self.endpoints = sorted(owners)
+        number = {endpoint_id: i for i, endpoint_id in enumerate(self.endpoints)}
+        self.interfaces = Vocabulary(list(own))
+        self.owners = np.array([number[x.endpoint_id] for x in own.values()], np.int64)
+        self.addresses = Vocabulary(list(lives))
+        first = [x[0] for x in lives.values()]
+        self._owner = np.array([*(number[x.endpoint_id] for x in first), -1], np.int64)
+        self._born = np.array([*(x.born for x in first), np.inf])
+        self._until = np.array([*(x.until for x in first), -np.inf])
+        self._many = np.array([*(len(x) > 1 for x in lives.values()), False])
+        # By action (0 ACCEPT, 1 REJECT) and interface; the last row is everybody else's.
+        spans = [[*(self._span(i, a) for i in own), self._clients(vpc, a)] for a in (0, 1)]
+        self._begin = np.array([[s.begin for s in row] for row in spans])
+        self._end = np.array([[s.until for s in row] for row in spans])
+        self._tangled = np.array([[s.tangled for s in row] for row in spans])
+
+    def lives(self, found: Indexes) -> tuple[npt.NDArray[np.int64], Floats, Floats, Mask]:
+        """Return for addresses, by number, the owner, from when until when, whether tangled."""
+        return self._owner[found], self._born[found], self._until[found], self._many[found]
+
+    def spoken(self, own: Indexes, rejected: Mask) -> tuple[Floats, Floats, Mask]:
+        """Return from which start until which the flow log speaks, whether that is tangled.
+
+        `own` are numbers of interfaces, -1 for any that is no endpoint's.
+        """
+        action = rejected.astype(np.intp)
+        return self._begin[action, own], self._end[action, own], self._tangled[action, own]
+
+    def _span(self, interface_id: str, action: int) -> Span:
+        cuts = self.judge.cuts(interface_id, Record(interface_id, ACTIONS[action], 0, 0))
+        if cuts is None:
+            return Span(0.0, np.inf)
+        spoken = [
+            Span(since, cuts[i - 1][0] if i else np.inf)
+            for i, (since, speaker) in enumerate(cuts)
+            if speaker == self._speaker
+        ]
+        if not spoken:
+            return _NEVER
+        return spoken[0] if len(spoken) == 1 else Span(0.0, 0.0, True)
+
+    def _clients(self, vpc: str, action: int) -> Span:
+        """Return the span of every interface that the flow log covers, if it is the same."""
+        index = self.judge.index
+        resource = index.flow_logs[self.flow_log_id].resource_id
+        chosen = {of for of, _ in self.judge.choices}
+        known = {
+            place.subnet_id if i not in chosen else i: i
+            for i, place in index.places.items()
+            if i not in index.own and resource in (i, place.subnet_id, place.vpc_id)
+        }
+        spans = {self._span(interface_id, action) for interface_id in ("-", *known.values())}
+        return spans.pop() if len(spans) == 1 else Span(0.0, 0.0, True)

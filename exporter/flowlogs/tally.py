@@ -1,0 +1,170 @@
+"""What lines add up to: counters, the newest record, and who was rejected where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from exporter.flowlogs.judge import Side, Verdict
+from exporter.flowlogs.parse import Line, Malformed, Record
+from exporter.flowlogs.sketch import Sketch
+from exporter.store import CounterKey
+
+# What is counted, as the store names it.
+RECORDS, BYTES, PACKETS = "flow_records", "flow_bytes", "flow_packets"
+REJECTED_CONNECTIONS = "flow_rejected_connections"
+CLIENT_RECORDS, CLIENT_REJECTED = "client_flow_records", "client_flow_rejected_connections"
+LINES = "flow_log_lines"
+RESULTS = (
+    "counted",
+    "other",
+    "before_start",
+    "no_data",
+    "skip_data",
+    "malformed",
+    "duplicate",
+    "late",
+)
+
+# A scan of all ports must not make a row for each; and the rejected of how long ago are kept.
+PORTS_A_MINUTE, PORTS_ACCEPTED = 64, 32
+BUCKET = 900
+KEPT = 3600
+
+
+class Rejected(NamedTuple):
+    """Who was rejected: the other side's address, and the port on the endpoint's side.
+
+    `source` is empty and `port` and `protocol` are -1 where the record does not tell.
+    """
+
+    source: str
+    port: int
+    protocol: int
+    side: Side
+
+
+class Port(NamedTuple):
+    """A port on an endpoint's side; -1 where the record does not tell, and for any other."""
+
+    endpoint_id: str
+    protocol: int
+    port: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """A sum of lines, to be committed as a whole.
+
+    `rejected` has who was, by endpoint and the quarter of an hour in which the record ended;
+    `recent` rejected records at the endpoint's own interfaces by the minute in which they ended;
+    `accepted` the ports that were.
+    `problem` is the first malformed line of each flow log: why, and the line's beginning.
+    """
+
+    counters: dict[CounterKey, int] = field(default_factory=dict)
+    newest: dict[str, float] = field(default_factory=dict)
+    rejected: dict[tuple[str, int], Sketch[Rejected]] = field(default_factory=dict)
+    recent: dict[tuple[str, int], dict[Port, int]] = field(default_factory=dict)
+    accepted: set[Port] = field(default_factory=set)
+    problem: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def count(self, subject: str, name: str, label: str, amount: int = 1) -> None:
+        """Add to a counter."""
+        key = CounterKey(subject, name, label)
+        self.counters[key] = self.counters.get(key, 0) + amount
+
+    def line(self, flow_log_id: str, result: str, end: float | None, number: int = 1) -> None:
+        """Add lines of one fate, of which the newest record ended then."""
+        if number:
+            self.count(flow_log_id, LINES, result, number)
+        if end is not None and end > self.newest.get(flow_log_id, 0):
+            self.newest[flow_log_id] = end
+
+    def malformed(self, flow_log_id: str, line: Malformed, text: str, number: int = 1) -> None:
+        """Add a line that is not of its layout."""
+        self.line(flow_log_id, "malformed", None, number)
+        self.problem.setdefault(flow_log_id, (line.reason, text[:200]))
+
+    def add(self, line: Line, verdict: Verdict, latest: float, text: str = "") -> None:
+        """Add a line with its verdict; `latest` is the last second at which it can have ended.
+
+        Of a gap or a malformed line the verdict's result says what it is.
+        """
+        if isinstance(line, Malformed):
+            self.malformed(verdict.flow_log_id, line, text)
+            return
+        end = line.end if line.end is not None and line.end <= latest else None
+        self.line(verdict.flow_log_id, verdict.result, end)
+        if verdict.result == "malformed":
+            self.malformed(verdict.flow_log_id, Malformed(_nonsense(line)), text, 0)
+        if isinstance(line, Record) and verdict.result == "counted":
+            self._record(line, verdict)
+
+    def _record(self, record: Record, verdict: Verdict) -> None:
+        endpoint_id, action = verdict.endpoint_id, record.action
+        if verdict.side == "client":
+            self.count(endpoint_id, CLIENT_RECORDS, action)
+            if record.refused:
+                self.count(endpoint_id, CLIENT_REJECTED, "")
+        else:
+            self.count(endpoint_id, RECORDS, action)
+            if record.bytes is not None:
+                self.count(endpoint_id, BYTES, action, record.bytes)
+            if record.packets is not None:
+                self.count(endpoint_id, PACKETS, action, record.packets)
+            if record.refused:
+                self.count(endpoint_id, REJECTED_CONNECTIONS, "")
+        port, source = None, ""
+        if verdict.inbound is not None:
+            # The last one is the packet's own address, where the format has it.
+            ends = record.sources if verdict.inbound else record.targets
+            source = next((address for address in reversed(ends) if address != "-"), "")
+            port = record.target_port if verdict.inbound else record.source_port
+        who = Rejected(source, within(port, 65536), within(record.protocol, 256), verdict.side)
+        if action == "REJECT":
+            self.reject(endpoint_id, who, record.end)
+        elif verdict.side == "endpoint":
+            self.accept(Port(endpoint_id, who.protocol, who.port))
+
+    def accept(self, port: Port) -> None:
+        """Take note of a port that accepts."""
+        if port.port >= 0:
+            self.accepted.add(port)
+
+    def reject(self, endpoint_id: str, who: Rejected, end: int) -> None:
+        """Take note of who was rejected in a record that ended then."""
+        if who.side == "endpoint":
+            self._recent(Port(endpoint_id, who.protocol, who.port), end // 60 * 60, 1)
+        bucket = (endpoint_id, end // BUCKET * BUCKET)
+        self.rejected.setdefault(bucket, Sketch()).add(who, 1, end, end)
+
+    def _recent(self, port: Port, minute: int, amount: int) -> None:
+        ports = self.recent.setdefault((port.endpoint_id, minute), {})
+        if port not in ports and len(ports) >= PORTS_A_MINUTE:
+            port = Port(port.endpoint_id, -1, -1)
+        ports[port] = ports.get(port, 0) + amount
+
+    def merge(self, other: Tally) -> None:
+        """Add another tally."""
+        for key, amount in other.counters.items():
+            self.counters[key] = self.counters.get(key, 0) + amount
+        for flow_log_id, end in other.newest.items():
+            self.newest[flow_log_id] = max(end, self.newest.get(flow_log_id, 0))
+        for (_, minute), ports in other.recent.items():
+            for port, amount in ports.items():
+                self._recent(port, minute, amount)
+        for bucket, sketch in other.rejected.items():
+            self.rejected.setdefault(bucket, Sketch()).merge(sketch)
+        self.accepted |= other.accepted
+        self.problem = {**other.problem, **self.problem}
+
+
+def within(value: int | None, limit: int) -> int:
+    """Return a port or protocol; -1 for none, and for what is none."""
+    return value if value is not None and 0 <= value < limit else -1
+
+
+def _nonsense(line: Line) -> str:
+    why = line.nonsense if isinstance(line, Record) else None
+    return why or "it ends after it was delivered"

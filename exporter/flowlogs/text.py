@@ -1,0 +1,259 @@
+"""A file of flow-log lines, as it comes: decompressed and counted slice by slice.
+
+Memory stays the same whatever the file's size. The layout is the header's; where there is none,
+what DescribeFlowLogs says it is. A header in mid-file says what follows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from isal import isal_zlib
+
+from exporter.flowlogs import columns
+from exporter.flowlogs.block import Block, Ints
+from exporter.flowlogs.formats import Format, UnusableFormat, from_fields, header_of
+from exporter.flowlogs.parse import Malformed
+from exporter.flowlogs.records import Sums
+from exporter.flowlogs.table import Table
+from exporter.flowlogs.tally import Tally
+
+# What fits the processor's cache: see `make bench-flowlogs`.
+SLICE = 1_000_000
+# AWS writes lines of some hundred bytes, a thousand with every field.
+LONGEST_LINE = 65_536
+# How much is decompressed at a time, and how much of a file that turned out to be corrupt.
+STEP, SMALL_STEP = 131_072, 256
+# AWS closes a file at 75 MB; a file that grows beyond this is no flow log.
+LARGEST_FILE = 8 * 1024**3
+_GZIP = b"\x1f\x8b"
+_WINDOW = 31
+
+
+class BrokenFile(Exception):  # noqa: N818  # names what it is
+    """Raised after the last line that can be read of a file that is cut or too large."""
+
+
+class CorruptFile(BrokenFile):
+    """Raised where compressed data makes no sense; what came in the same step is lost with it."""
+
+
+def plain(chunks: Iterable[bytes], step: int = STEP) -> Iterator[bytes]:
+    """Yield the text of a file, decompressed where it is gzip, of one member or several.
+
+    Raises BrokenFile after what could be read of a file that is cut or corrupt: of one that is
+    corrupt all but the text of the last `step` bytes.
+    """
+    parts = (chunk[i : i + step] for chunk in chunks for i in range(0, len(chunk), step))
+    data = next(parts, b"")
+    while 0 < len(data) < len(_GZIP) and (more := next(parts, b"")):
+        data += more
+    if not data.startswith(_GZIP):
+        yield data
+        yield from parts
+        return
+    member = isal_zlib.decompressobj(wbits=_WINDOW)
+    whole = 0
+    while True:
+        try:
+            text = member.decompress(data, 4 * SLICE)
+        except isal_zlib.error as error:
+            raise CorruptFile(f"corrupt gzip: {error}") from None
+        whole += len(text)
+        yield text
+        if whole > LARGEST_FILE:
+            raise BrokenFile(f"more than {LARGEST_FILE // 1024**3} GiB when decompressed")
+        data = member.unconsumed_tail
+        if member.eof:
+            # Padding with zeros may follow a member, or another one.
+            data = member.unused_data.lstrip(b"\0")
+            while not data:
+                more = next(parts, None)
+                if more is None:
+                    return
+                data = more.lstrip(b"\0")
+            member = isal_zlib.decompressobj(wbits=_WINDOW)
+        elif not data:
+            more = next(parts, None)
+            if more is None:
+                raise BrokenFile("the file ends within a gzip member")
+            data = more
+
+
+@dataclass(slots=True)
+class Reader:
+    """Counts a file's lines into a tally. `layout` is None until it is known or said to be none.
+
+    `delivered` is when the file was, in seconds. Lines of a layout that cannot be counted are
+    malformed; `problem` names it.
+    """
+
+    table: Table
+    delivered: float
+    tally: Tally
+    layout: Format | None
+    problem: str | None = None
+    sums: Sums = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sums = Sums(self.table)
+
+    def read(self, chunks: Iterable[bytes], step: int = STEP) -> None:
+        """Count the lines of a file, given as its bytes, compressed or not.
+
+        What cannot be read counts as one malformed line, and `problem` says why. Raises CorruptFile
+        when reading it again in small steps would tell more.
+        """
+        held: list[bytes] = []
+        size = 0
+        cut = False
+        try:
+            for chunk in plain(chunks, step):
+                held.append(chunk)
+                size += len(chunk)
+                if size >= SLICE:
+                    held = [self._whole_lines(b"".join(held))]
+                    size = len(held[0])
+        except BrokenFile as broken:
+            if isinstance(broken, CorruptFile) and step > SMALL_STEP:
+                raise
+            self._malformed(str(broken), b"")
+            cut = True
+        rest = b"".join(held)
+        if cut:
+            # The last line is cut, wherever that is: what is left of it may look whole.
+            rest = rest[: rest.rfind(b"\n") + 1]
+        elif rest and not rest.endswith(b"\n"):
+            rest += b"\n"
+        self._count(rest)
+        self.sums.flush(self.tally)
+
+    def _whole_lines(self, data: bytes) -> bytes:
+        """Count the whole lines of the data and return what is left."""
+        end = data.rfind(b"\n") + 1
+        self._count(data[:end])
+        rest = data[end:]
+        if len(rest) > LONGEST_LINE:
+            self._malformed("a line without an end", rest)
+            # What belongs to it up to its end is one more malformed line.
+            return b"?"
+        return rest
+
+    def _count(self, lines: bytes) -> None:
+        if b"\r" in lines:
+            lines = lines.replace(b"\r\n", b"\n")
+        while lines:
+            first = _header(lines[: lines.index(b"\n") + 1])
+            if first:
+                self._turn(first)
+                lines = lines[lines.index(b"\n") + 1 :]
+                continue
+            if self.layout is None:
+                self._unknown(lines)
+                return
+            parts = split(lines, len(self.layout.fields))
+            found = columns.sort(parts.block, self.layout) if parts.block else None
+            odd = [found.block.line(row) for row in found.odd] if found else []
+            others = list(parts.others.values())
+            turns = [text for text in (*others, *odd) if _header(text)]
+            if turns:
+                # What is behind a header is read by it.
+                at = min(_line_at(lines, text) for text in turns)
+                self._count(lines[:at])
+                lines = lines[at:]
+                continue
+            if found:
+                columns.count(found, self.layout, self.sums, self.delivered, self.tally)
+            for text in others:
+                line = text.rstrip(b"\r\n")
+                columns.one(line, self.layout, self.table.judge, self.delivered, self.tally)
+            return
+
+    def _turn(self, fields: tuple[str, ...]) -> None:
+        """Read on by a header's layout."""
+        try:
+            self.layout = from_fields(fields)
+        except UnusableFormat as error:
+            self.layout = None
+            self.problem = f"unknown layout: {error}: {' '.join(fields)[:200]}"
+
+    def _unknown(self, lines: bytes) -> None:
+        self.problem = self.problem or "unknown layout: no header and no LogFormat"
+        number = lines.count(b"\n")
+        self.tally.malformed(
+            self.table.flow_log_id,
+            Malformed(self.problem),
+            lines[:200].decode("utf-8", "backslashreplace"),
+            number,
+        )
+
+    def _malformed(self, why: str, text: bytes) -> None:
+        self.problem = why
+        shown = text[:200].decode("utf-8", "backslashreplace")
+        self.tally.malformed(self.table.flow_log_id, Malformed(why), shown)
+
+
+def _header(line: bytes) -> tuple[str, ...] | None:
+    """Return the fields that a line names if it is a header."""
+    try:
+        return header_of(line.decode("ascii"))
+    except UnicodeDecodeError:
+        return None
+
+
+def _line_at(lines: bytes, line: bytes) -> int:
+    """Return where a line begins that is among the lines."""
+    if lines.startswith(line):
+        return 0
+    return lines.index(b"\n" + line) + 1
+
+
+class Split(NamedTuple):
+    """Lines that have exactly the fields, and by number those that have not.
+
+    `rows` are the numbers of the block's lines among all; None where it has all of them.
+    """
+
+    block: Block | None
+    rows: Ints | None
+    others: Mapping[int, bytes]
+
+
+def split(lines: bytes, fields: int) -> Split:
+    """Return the lines that have so many fields, and those that have not.
+
+    Nor are those with control characters, empty fields or bytes that are not UTF-8 among the first.
+    """
+    whole = _is_utf8(lines)
+    block = Block.of(lines, fields) if whole else None
+    if block:
+        return Split(block, None, {})
+    at = np.frombuffer(lines, np.uint8)
+    ends = np.flatnonzero(at == 10)
+    begins = np.concatenate(([0], ends[:-1] + 1))
+    separators = at <= 32
+    strange = (at < 32) & (at != 10)
+    strange[0] |= separators[0]
+    strange[1:] |= separators[1:] & separators[:-1]
+    good = np.add.reduceat(at == 32, begins, dtype=np.int64) == fields - 1
+    good &= ~np.logical_or.reduceat(strange, begins)
+    texts = [lines[a : b + 1] for a, b in zip(begins.tolist(), ends.tolist(), strict=True)]
+    if not whole:
+        good &= np.array([_is_utf8(text) for text in texts])
+    rows = np.flatnonzero(good)
+    regular = b"".join(texts[i] for i in rows.tolist())
+    others = {i: texts[i] for i in np.flatnonzero(~good).tolist()}
+    return Split(Block.of(regular, fields) if regular else None, rows, others)
+
+
+def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,191 @@
+"""One SQLite file with one thread of its own: opened, locked, and opened again when it failed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from exporter.store.schema import VERSION, VERSIONS
+
+T = TypeVar("T")
+
+FILE = "privatelink-exporter.sqlite"
+_APPLICATION_ID = 0x504C4558  # "PLEX"
+
+
+class StoreError(Exception):
+    """Raised when the store cannot be used; says which file, why, and the remedy."""
+
+
+class StoreRefused(StoreError):
+    """Raised for a store that is not ours to use: another's, a newer one's, one in use."""
+
+
+class Database:
+    """A database file; every statement runs on its one thread, callers wait for theirs.
+
+    One that cannot be read or written stays as it is: each further use tries to open it again, so
+    that what was restored or made room for goes on.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Open or create the file in the directory.
+
+        Raises StoreRefused; what else is wrong with it shows in `ok` and at each use.
+        """
+        self.path = directory / FILE
+        self._directory = directory
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._open: sqlite3.Connection | None = None
+        # Why it cannot be used, None when it can.
+        self.problem: StoreError | None = None
+        try:
+            self.run(lambda _: None)
+        except StoreRefused:
+            raise
+        except StoreError as error:
+            self.problem = error
+
+    @property
+    def ok(self) -> bool:
+        """Whether it could be used when it last was."""
+        return self.problem is None
+
+    def close(self) -> None:
+        """Close once what is in flight has been committed or dropped, or after two seconds.
+
+        A second call does nothing.
+        """
+        try:
+            closing = self._thread.submit(self._drop)
+        except RuntimeError:
+            return
+        self._thread.shutdown(wait=False)
+        futures.wait([closing], timeout=2)
+
+    def run(self, statement: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what the statement returns on the database's thread; raises StoreError."""
+
+        def guarded() -> T:
+            try:
+                result = statement(self._connection())
+            except StoreError as error:
+                self.problem = error
+                raise
+            except (sqlite3.Error, OverflowError) as error:
+                failed = StoreError(f"The store {self.path} failed: {error}{_remedy(error)}")
+                # An integrity error says that the statement is wrong, not the file.
+                if not isinstance(error, sqlite3.IntegrityError | OverflowError):
+                    self._drop()
+                self.problem = failed
+                raise failed from error
+            return result
+
+        try:
+            future: Future[T] = self._thread.submit(guarded)
+        except RuntimeError:
+            raise StoreError(f"The store {self.path} is closed") from None
+        return future.result()
+
+    def write(self, statement: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what the statement returns in a transaction: all of it is done, or nothing.
+
+        Raises StoreError.
+        """
+
+        def inside(db: sqlite3.Connection) -> T:
+            with db:
+                result = statement(db)
+            self.problem = None  # not before something was committed again
+            return result
+
+        return self.run(inside)
+
+    def _drop(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._open is None:
+            try:
+                self._directory.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(
+                    f"The store's directory {self._directory} cannot be made: {error.strerror}. "
+                    "Name another one with --storage.path."
+                ) from None
+            db: sqlite3.Connection | None = None
+            try:
+                db = sqlite3.connect(self.path, timeout=0, check_same_thread=False)
+                self._prepare(db)
+            except (sqlite3.Error, StoreError) as error:
+                if db is not None:
+                    db.close()
+                raise self._refusal(error) from None
+            self._open = db
+        return self._open
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Take the lock, and bring the schema up to date; raises StoreRefused on another's."""
+        # The lock is held as long as the process lives, and goes with it however it ends.
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("BEGIN IMMEDIATE")
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        if tables and application != _APPLICATION_ID:
+            raise StoreRefused(
+                f"{self.path} is another program's database. "
+                "Name another directory with --storage.path."
+            )
+        if version > VERSION:
+            raise StoreRefused(
+                f"The store {self.path} was written by a newer exporter (schema {version}, "
+                f"this one knows {VERSION}). Run that version again, or name another "
+                "directory with --storage.path; its counters start from 0."
+            )
+        for statements in VERSIONS[version:]:
+            for statement in statements:
+                db.execute(statement)
+        db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+        if version == VERSION:
+            # Writes nothing, but fails where nothing can be written.
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("ROLLBACK")
+
+    def _refusal(self, error: sqlite3.Error | StoreError) -> StoreError:
+        """Return what to tell whoever started this of a store that cannot be opened."""
+        if isinstance(error, StoreError):
+            return error
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            return StoreRefused(
+                f"The store {self.path} is in use by another exporter. Stop that one, or "
+                "give this one a directory of its own with --storage.path."
+            )
+        if isinstance(error, sqlite3.OperationalError):
+            return StoreError(
+                f"The store {self.path} cannot be opened: {error}. User {os.getuid()} must be "
+                "able to read and write it and its directory; or name another directory with "
+                "--storage.path."
+            )
+        return StoreError(f"The store {self.path} cannot be read: {error}{_remedy(error)}")
+
+
+def _remedy(error: Exception) -> str:
+    text = str(error)
+    if "malformed" in text or "not a database" in text:
+        return (
+            ". It is left as it is. Restore it from a backup, or move it away: the counters then "
+            "start from 0"
+        )
+    return ". Make room on the disk; nothing that was committed is lost" if "full" in text else ""

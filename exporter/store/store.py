@@ -1,0 +1,405 @@
+"""The store's questions and answers, in the words of whoever counts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from exporter.model import Scope
+from exporter.store.database import Database
+
+
+class CounterKey(NamedTuple):
+    """What a count belongs to."""
+
+    subject: str
+    name: str
+    label: str
+
+
+class Seen(NamedTuple):
+    """An identity in its source, and the millisecond it is remembered by.
+
+    That is a line's start, or the slot in a file's name.
+    """
+
+    start: int
+    identity: bytes
+
+
+class Bin(NamedTuple):
+    """What a query counted of one minute of an interface; None for what its format lacks."""
+
+    records: int
+    bytes: int | None = None
+    packets: int | None = None
+    refused: int | None = None
+
+
+class KnownInterface(NamedTuple):
+    """An endpoint's interface; from when on, and when it was last listed (seconds)."""
+
+    interface_id: str
+    endpoint_id: str
+    vpc_id: str
+    subnet_id: str
+    addresses: tuple[str, ...]
+    born: float
+    last_listed: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """A source of lines, and the moment up to which all that was delivered is accounted for.
+
+    What is earlier than `forgotten` (milliseconds) may have been counted and is no longer
+    remembered: it must not be read again.
+    """
+
+    id: int
+    read_to: float | None
+    forgotten: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction adds. `touch` counters are created at 0 where they do not exist.
+
+    `objects` have their ETag; `bins`, by minute, interface and action, replace what was there;
+    `recent` are by endpoint, minute, protocol and port, `accepted` by endpoint, protocol and port;
+    `rejected` by endpoint and quarter of an hour replace what was there. What is older than
+    `forget_before` (milliseconds) in this source, or `fade_before` (seconds) among what was
+    rejected, goes.
+    """
+
+    counters: dict[CounterKey, int] = field(default_factory=dict)
+    touch: set[CounterKey] = field(default_factory=set)
+    seen: set[Seen] = field(default_factory=set)
+    objects: dict[Seen, str] = field(default_factory=dict)
+    bins: dict[tuple[int, str, str], Bin] = field(default_factory=dict)
+    newest: dict[str, float] = field(default_factory=dict)
+    recent: dict[tuple[str, int, int, int], int] = field(default_factory=dict)
+    accepted: set[tuple[str, int, int]] = field(default_factory=set)
+    rejected: dict[tuple[str, int], str] = field(default_factory=dict)
+    read_to: float | None = None
+    forget_before: int | None = None
+    fade_before: float | None = None
+
+
+class Store(Database):
+    """The store."""
+
+    def counters(self, scope: Scope) -> Mapping[CounterKey, int]:
+        """Return the committed counters of the scope."""
+
+        def read(db: sqlite3.Connection) -> Mapping[CounterKey, int]:
+            rows = db.execute(
+                "SELECT subject, name, label, value FROM counter WHERE account=? AND region=?",
+                scope_of(scope),
+            )
+            return {CounterKey(*key): value for *key, value in rows}
+
+        return self.run(read)
+
+    def newest_records(self, scope: Scope) -> Mapping[str, float]:
+        """Return each flow log's latest end of a record, in seconds."""
+        return self.run(
+            lambda db: dict(
+                db.execute(
+                    "SELECT flow_log_id, newest_record FROM flow_log "
+                    "WHERE account=? AND region=? AND newest_record IS NOT NULL",
+                    scope_of(scope),
+                ).fetchall()
+            )
+        )
+
+    def recent(self, scope: Scope) -> Mapping[tuple[str, int, int, int], int]:
+        """Return rejected records by endpoint, minute, protocol and port."""
+
+        def read(db: sqlite3.Connection) -> Mapping[tuple[str, int, int, int], int]:
+            rows = db.execute(
+                "SELECT endpoint_id, minute, protocol, port, value FROM recent "
+                "WHERE account=? AND region=?",
+                scope_of(scope),
+            )
+            return {(e, m, proto, port): value for e, m, proto, port, value in rows}
+
+        return self.run(read)
+
+    def accepted(self, scope: Scope) -> frozenset[tuple[str, int, int]]:
+        """Return the ports that have accepted, by endpoint, protocol and port."""
+        return self.run(
+            lambda db: frozenset(
+                db.execute(
+                    "SELECT endpoint_id, protocol, port FROM accepted "
+                    "WHERE account=? AND region=?",
+                    scope_of(scope),
+                ).fetchall()
+            )
+        )
+
+    def rejected(self, scope: Scope) -> Mapping[tuple[str, int], str]:
+        """Return who was rejected, by endpoint and quarter of an hour, as it was written."""
+
+        def read(db: sqlite3.Connection) -> Mapping[tuple[str, int], str]:
+            rows = db.execute(
+                "SELECT endpoint_id, bucket, sketch FROM rejected WHERE account=? AND region=?",
+                scope_of(scope),
+            )
+            return {(endpoint, bucket): sketch for endpoint, bucket, sketch in rows}
+
+        return self.run(read)
+
+    def meet(self, scope: Scope, flow_log_ids: Iterable[str], now: float) -> Mapping[str, float]:
+        """Return when each flow log was first seen: `now` for those that are new."""
+        ids = sorted(flow_log_ids)
+
+        def write(db: sqlite3.Connection) -> Mapping[str, float]:
+            db.executemany(
+                "INSERT INTO flow_log (account, region, flow_log_id, first_seen) "
+                "VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [(*scope_of(scope), i, now) for i in ids],
+            )
+            rows = db.execute(
+                "SELECT flow_log_id, first_seen FROM flow_log WHERE account=? AND region=?",
+                scope_of(scope),
+            )
+            known = dict(rows.fetchall())
+            return {i: known[i] for i in ids}
+
+        return self.write(write)
+
+    def remember(
+        self, scope: Scope, listed: Iterable[KnownInterface], as_of: float, keep: float
+    ) -> Mapping[str, KnownInterface]:
+        """Return the interfaces listed and those that went less than `keep` seconds ago.
+
+        One that is new was born when the listed row says, but not before the last listing.
+        """
+        where = scope_of(scope)
+
+        def write(db: sqlite3.Connection) -> Mapping[str, KnownInterface]:
+            before = db.execute(
+                "SELECT max(last_listed) FROM interface WHERE account=? AND region=?", where
+            ).fetchone()[0]
+            db.executemany(
+                "INSERT INTO interface (account, region, interface_id, endpoint_id, vpc_id, "
+                "subnet_id, addresses, born, last_listed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET endpoint_id=excluded.endpoint_id, "
+                "vpc_id=excluded.vpc_id, subnet_id=excluded.subnet_id, "
+                "addresses=excluded.addresses, last_listed=excluded.last_listed",
+                [
+                    (
+                        *where,
+                        x.interface_id,
+                        x.endpoint_id,
+                        x.vpc_id,
+                        x.subnet_id,
+                        " ".join(x.addresses),
+                        max(x.born, before or 0.0),
+                        as_of,
+                    )
+                    for x in listed
+                ],
+            )
+            db.execute(
+                "DELETE FROM interface WHERE account=? AND region=? AND last_listed<?",
+                (*where, as_of - keep),
+            )
+            rows = db.execute(
+                "SELECT interface_id, endpoint_id, vpc_id, subnet_id, addresses, born, last_listed "
+                "FROM interface WHERE account=? AND region=?",
+                where,
+            )
+            return {
+                i: KnownInterface(i, endpoint, vpc, subnet, tuple(text.split()), born, last)
+                for i, endpoint, vpc, subnet, text, born, last in rows
+            }
+
+        return self.write(write)
+
+    def choices(self, scope: Scope) -> Mapping[tuple[str, str], list[tuple[float, str]]]:
+        """Return who speaks for a resource and action, since which start of a record.
+
+        Latest first.
+        """
+
+        def read(db: sqlite3.Connection) -> Mapping[tuple[str, str], list[tuple[float, str]]]:
+            found: dict[tuple[str, str], list[tuple[float, str]]] = {}
+            for resource, action, since, speaker in db.execute(
+                "SELECT resource, action, since, speaker FROM choice "
+                "WHERE account=? AND region=? ORDER BY since DESC",
+                scope_of(scope),
+            ):
+                found.setdefault((resource, action), []).append((since, speaker))
+            return found
+
+        return self.run(read)
+
+    def choose(
+        self,
+        scope: Scope,
+        new: Iterable[tuple[str, str, float, str]],
+        gone: Collection[str],
+    ) -> None:
+        """Add who speaks for resources (resource, action, since, speaker); drop the gone ones'."""
+        where = scope_of(scope)
+
+        def write(db: sqlite3.Connection) -> None:
+            db.executemany(
+                "INSERT OR REPLACE INTO choice (account, region, resource, action, since, speaker) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                [(*where, *row) for row in new],
+            )
+            db.executemany(
+                "DELETE FROM choice WHERE account=? AND region=? AND resource=?",
+                [(*where, resource) for resource in gone],
+            )
+
+        self.write(write)
+
+    def source(self, scope: Scope, kind: str, name: str) -> SourceState:
+        """Return the source of that kind and name, new ones with nothing read."""
+        key = (*scope_of(scope), kind, name)
+
+        def write(db: sqlite3.Connection) -> SourceState:
+            db.execute(
+                "INSERT INTO source (account, region, kind, name) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                key,
+            )
+            row = db.execute(
+                "SELECT id, read_to, forgotten FROM source "
+                "WHERE account=? AND region=? AND kind=? AND name=?",
+                key,
+            ).fetchone()
+            return SourceState(*row)
+
+        return self.write(write)
+
+    def unseen(self, source: int, lines: Iterable[Seen]) -> set[Seen]:
+        """Return those of the lines that have not been committed before."""
+        wanted = set(lines)
+
+        def read(db: sqlite3.Connection) -> set[Seen]:
+            find = "SELECT 1 FROM seen WHERE source=? AND start=? AND identity=?"
+            return {x for x in wanted if not db.execute(find, (source, *x)).fetchone()}
+
+        return self.run(read) if wanted else wanted
+
+    def etags(self, source: int, objects: Iterable[Seen]) -> Mapping[Seen, str]:
+        """Return the ETags of those of the objects that have been committed before."""
+        wanted = list(objects)
+
+        def read(db: sqlite3.Connection) -> Mapping[Seen, str]:
+            find = "SELECT etag FROM object WHERE source=? AND start=? AND identity=?"
+            rows = ((x, db.execute(find, (source, *x)).fetchone()) for x in wanted)
+            return {x: row[0] for x, row in rows if row}
+
+        return self.run(read) if wanted else {}
+
+    def bins(self, source: int, first: int, last: int) -> Mapping[tuple[int, str, str], Bin]:
+        """Return what was last counted of the minutes from `first` to `last` (seconds)."""
+
+        def read(db: sqlite3.Connection) -> Mapping[tuple[int, str, str], Bin]:
+            rows = db.execute(
+                "SELECT minute, interface_id, action, records, bytes, packets, refused FROM bin "
+                "WHERE source=? AND minute BETWEEN ? AND ?",
+                (source, first, last),
+            )
+            return {(minute, i, action): Bin(*counts) for minute, i, action, *counts in rows}
+
+        return self.run(read)
+
+    def commit(self, scope: Scope, source: int, batch: Batch) -> None:
+        """Write the batch in one transaction; raises StoreError when it cannot, with none of it."""
+        where = scope_of(scope)
+
+        def write(db: sqlite3.Connection) -> None:
+            # A plain INSERT: an identity that is there already fails the whole batch
+            # rather than count twice.
+            db.executemany(
+                "INSERT INTO seen VALUES (?, ?, ?)", [(source, *seen) for seen in batch.seen]
+            )
+            db.executemany(
+                "INSERT INTO object VALUES (?, ?, ?, ?)",
+                [(source, *seen, etag) for seen, etag in batch.objects.items()],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO bin VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(source, *key, *found) for key, found in batch.bins.items()],
+            )
+            zeros = dict.fromkeys(batch.touch, 0)
+            db.executemany(
+                "INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET value = value + excluded.value",
+                [(*where, *key, n) for key, n in (zeros | batch.counters).items()],
+            )
+            db.executemany(
+                "UPDATE flow_log SET newest_record = max(coalesce(newest_record, 0), ?) "
+                "WHERE account=? AND region=? AND flow_log_id=?",
+                [(newest, *where, flow_log) for flow_log, newest in batch.newest.items()],
+            )
+            db.executemany(
+                "INSERT INTO recent VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET value = value + excluded.value",
+                [(*where, *key, n) for key, n in batch.recent.items()],
+            )
+            db.executemany(
+                "INSERT INTO accepted VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [(*where, *port) for port in batch.accepted],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO rejected VALUES (?, ?, ?, ?, ?)",
+                [(*where, *key, sketch) for key, sketch in batch.rejected.items()],
+            )
+            if batch.read_to is not None:
+                db.execute("UPDATE source SET read_to=? WHERE id=?", (batch.read_to, source))
+            if batch.forget_before is not None:
+                _forget(db, source, batch.forget_before)
+            if batch.fade_before is not None:
+                for table, column in (("recent", "minute"), ("rejected", "bucket")):
+                    db.execute(
+                        f"DELETE FROM {table} "  # noqa: S608  # names of our own
+                        f"WHERE account=? AND region=? AND {column}<?",
+                        (*where, batch.fade_before),
+                    )
+
+        self.write(write)
+
+    def spend(self, aws_service: str, operation: str, day: str, dollars: float) -> None:
+        """Add to what calls have cost, by an estimate, on a day (UTC)."""
+        self.write(
+            lambda db: db.execute(
+                "INSERT INTO cost VALUES (?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET dollars = dollars + excluded.dollars",
+                (aws_service, operation, day, dollars),
+            )
+        )
+
+    def spent(self) -> Mapping[tuple[str, str, str], float]:
+        """Return what calls have cost, by service, operation and day."""
+
+        def read(db: sqlite3.Connection) -> Mapping[tuple[str, str, str], float]:
+            rows = db.execute("SELECT aws_service, operation, day, dollars FROM cost")
+            return {(service, operation, day): n for service, operation, day, n in rows}
+
+        return self.run(read)
+
+
+def scope_of(scope: Scope) -> tuple[str, str]:
+    """Return a scope as the tables have it."""
+    return scope.account, scope.region
+
+
+def _forget(db: sqlite3.Connection, source: int, before: int) -> None:
+    """Drop what is older than `before` (milliseconds) of a source, and remember that it is."""
+    for table in ("seen", "object"):
+        db.execute(
+            f"DELETE FROM {table} WHERE source=? AND start<?",  # noqa: S608  # names of our own
+            (source, before),
+        )
+    db.execute("DELETE FROM bin WHERE source=? AND minute<?", (source, before // 1000))
+    db.execute("UPDATE source SET forgotten=max(forgotten, ?) WHERE id=?", (before, source))

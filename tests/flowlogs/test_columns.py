@@ -1,0 +1,144 @@
+"""Whole slices are judged as each of their lines is by itself."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.flowlogs import columns, text
+from exporter.flowlogs.formats import DEFAULT, Format, from_log_format
+from exporter.flowlogs.judge import Judge
+from exporter.flowlogs.table import Table
+from exporter.flowlogs.tally import Tally
+from tests.flowlogs.judges import BEGIN, FLOW_LOG, SUBNET, VPC, make_judge
+
+RICH = DEFAULT + " ${tcp-flags} ${pkt-srcaddr} ${pkt-dstaddr} ${traffic-path} ${new-field}"
+FORMATS = [
+    DEFAULT,
+    RICH,
+    "${action} ${tcp-flags} ${end} ${interface-id} ${start} ${dstaddr} ${srcaddr}",
+    "${bytes} ${interface-id} ${action} ${start} ${end} ${log-status} ${dstport} ${dstaddr}",
+    "${start} ${end} ${interface-id} ${action}",
+]
+JUDGES = {
+    "plain": make_judge(),
+    "cut": make_judge(
+        choices={
+            (VPC, "ACCEPT"): [(BEGIN + 100.0, "fl-0a1"), (0.0, "fl-0")],
+            (VPC, "REJECT"): [(0.0, "fl-0a1")],
+        }
+    ),
+    "several cuts": make_judge(
+        choices={
+            (VPC, "ACCEPT"): [(BEGIN + 200.0, "fl-0a1"), (BEGIN + 100.0, "x"), (0.0, "fl-0a1")],
+            (VPC, "REJECT"): [(BEGIN + 100.0, "x"), (0.0, "fl-0a1")],
+        }
+    ),
+    "silent": make_judge(choices={(VPC, a): [(0.0, "other")] for a in ("ACCEPT", "REJECT")}),
+    "subnet": make_judge(
+        choices={
+            (VPC, "ACCEPT"): [(0.0, "fl-0a1")],
+            (SUBNET, "ACCEPT"): [(0.0, "x")],
+            ("eni-0a1", "REJECT"): [(0.0, "fl-0a1")],
+        }
+    ),
+    "late": make_judge(lookback=100.0),
+}
+
+
+def one_by_one(lines: list[bytes], layout: Format, judge: Judge, delivered: float) -> Tally:
+    tally = Tally()
+    for line in lines:
+        columns.one(line.rstrip(b"\r\n"), layout, judge, delivered, tally)
+    return tally
+
+
+def seen(tally: Tally) -> object:
+    rejected = {key: sketch.counts for key, sketch in tally.rejected.items()}
+    return (
+        {k: n for k, n in tally.counters.items() if n},
+        tally.newest,
+        rejected,
+        (
+            tally.recent,
+            tally.accepted,
+        ),
+    )
+
+
+def make_line(draw: random.Random, layout: Format, strange: float) -> bytes:
+    """Return a line, most of them good and of interest."""
+    status = draw.choices(["OK", "NODATA", "SKIPDATA"], [20, 2, 1])[0]
+    start = BEGIN + draw.randrange(-200, 700)
+    ends = ["10.1.0.10", "10.1.0.11", "10.1.0.110", "10.1.0.12", "2001:db8::a:10", "10.9.0.1"]
+    values = {
+        "version": "2",
+        "account-id": "111122223333",
+        "interface-id": draw.choice(["eni-0a1", "eni-0a2", "eni-0b1", "eni-0c1", "eni-0ff", "-"]),
+        "srcport": str(draw.randrange(65536)),
+        "dstport": draw.choice(["443", "80"]),
+        "protocol": "6",
+        "packets": str(draw.randrange(1, 10**6)),
+        "bytes": str(draw.choice([40, 10**9, 2**40, 2**48, 2**50])),
+        "start": str(start),
+        "end": str(start + draw.choice([0, 10, 60])),
+        "action": draw.choice(["ACCEPT", "REJECT"]),
+        "log-status": status,
+        "tcp-flags": draw.choice(["2", "3", "18", "0", "-", "19"]),
+        "traffic-path": draw.choice(["-", "1"]),
+        "new-field": draw.choice(["x", "-", "caf\u00e9", "a\tb"]) if strange else "-",
+    }
+    for name in ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr"):
+        values[name] = draw.choice(ends)
+    if draw.random() < 0.05:
+        values["start"], values["end"] = values["start"] + "123", values["end"] + "456"
+    if status != "OK":
+        keep = ("version", "account-id", "interface-id", "start", "end", "log-status")
+        values = {name: value if name in keep else "-" for name, value in values.items()}
+    tokens = [values[name] for name in layout.fields]
+    if draw.random() < strange:
+        i = draw.randrange(len(tokens))
+        tokens[i] = draw.choice(
+            [
+                "",
+                "-",
+                "x",
+                "12a",
+                "-1",
+                "1" * 30,
+                "0" * 17,
+                "9999999999",
+                "ACCEPTED",
+                '"',
+                "1.5",
+                "O",
+            ]
+        )
+    line = " ".join(tokens).encode()
+    if draw.random() < strange:
+        line = draw.choice(
+            [line + b" ", b" " + line, line[: len(line) // 2], b"", line + b" x", line + b"\xff"]
+            + [line.replace(b" ", b"  ", 1), line + b"\r", line.replace(b" ", b"\t", 1)]
+        )
+    return line + b"\n"
+
+
+@pytest.mark.parametrize("strange", [0.0, 0.02, 0.3])
+@pytest.mark.parametrize("name", JUDGES)
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**32), log_format=st.sampled_from(FORMATS))
+def test_a_slice_is_judged_as_its_lines(
+    name: str, strange: float, seed: int, log_format: str
+) -> None:
+    """Counters, newest record, rejected and accepted ports: the same, whatever the lines."""
+    draw = random.Random(seed)
+    layout, judge, delivered = from_log_format(log_format), JUDGES[name], BEGIN + 600.0
+    lines = [make_line(draw, layout, strange) for _ in range(draw.randrange(1, 60))]
+    tally = Tally()
+    reader = text.Reader(Table(judge), delivered, tally, layout)
+    reader.read([b"".join(lines)])
+    assert seen(tally) == seen(one_by_one(lines, layout, judge, delivered))
+    assert FLOW_LOG.id in tally.newest or not tally.newest
