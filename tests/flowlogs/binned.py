@@ -31,19 +31,33 @@ def line(layout: Format, **values: object) -> str:
     return " ".join(str(said.get(name, "-")) for name in layout.fields)
 
 
+def seconds(span: int) -> st.SearchStrategy[int]:
+    """Seconds after BEGIN, often the first or last of a minute."""
+    of_minute = st.sampled_from([0, 0, 1, 30, 59, 59])
+    return st.builds(lambda m, s: 60 * m + s, st.integers(0, span // 60 - 1), of_minute)
+
+
+def sinces(span: int) -> st.SearchStrategy[float]:
+    """Lower bounds of a start: none that matters, or one in the midst, of no whole second too."""
+    later = st.builds(lambda s, part: BEGIN + s + part, seconds(span), st.sampled_from([0, 0.5]))
+    return st.one_of(st.just(0.0), later)
+
+
 @st.composite
 def lines(draw: st.DrawFn, layout: Format, span: int = 600) -> list[str]:
     """Lines that start within `span` seconds, of three interfaces and one that nobody asks for."""
     found = []
     for _ in range(draw(st.integers(0, 40))):
-        start = BEGIN + draw(st.integers(0, span))
+        start = BEGIN + draw(seconds(span))
         values: dict[str, object] = {
             "interface_id": draw(st.sampled_from([*INTERFACES, "eni-0d4"])),
             "start": start,
             "end": start + draw(st.integers(0, 600)),
             "log_status": draw(st.sampled_from(["OK", "OK", "OK", "NODATA", "SKIPDATA"])),
         }
-        if values["log_status"] == "OK":
+        if values["log_status"] != "OK":
+            values["action"] = draw(st.sampled_from(["-", "ACCEPT"]))
+        else:
             values |= {
                 "action": draw(st.sampled_from(["ACCEPT", "REJECT"])),
                 "bytes": draw(st.integers(0, 2**40)),

@@ -18,7 +18,7 @@ from exporter.flowlogs.sources.athena_table import table
 from exporter.flowlogs.sources.pushdown import Answer, Meter, QueryFailed
 from exporter.model import FlowLog
 from tests.flowlogs.athena_service import Athena
-from tests.flowlogs.binned import BEGIN, INTERFACES, LAYOUT_IDS, LAYOUTS, line, lines, truth
+from tests.flowlogs.binned import BEGIN, INTERFACES, LAYOUT_IDS, LAYOUTS, line, lines, sinces, truth
 
 DEFAULT, FLAGS = LAYOUTS[0], LAYOUTS[1]
 ACCOUNT, REGION = "111122223333", "eu-west-1"
@@ -92,7 +92,7 @@ def test_bins_equal_a_plain_group_by(layout: Format, data: st.DataObject) -> Non
         deliver(service, flow_log, layout, message, data.draw(st.integers(0, 3)))
     first = BEGIN + 60 * data.draw(st.integers(0, 150))
     last = first + 60 * data.draw(st.integers(1, 150)) - 1
-    since = data.draw(st.one_of(st.just(0.0), st.floats(BEGIN - 10, BEGIN + 9000)))
+    since = data.draw(sinces(9000))
     interfaces = data.draw(st.lists(st.sampled_from(INTERFACES), max_size=4))
     answer = ask(
         service,
@@ -109,6 +109,25 @@ def test_bins_equal_a_plain_group_by(layout: Format, data: st.DataObject) -> Non
     )
     assert answer.queries == sum("SELECT" in c["QueryString"] for c in service.calls)
     assert answer.scanned == 1000 * answer.queries
+
+
+def test_the_window_has_both_its_ends() -> None:
+    """The first and the last second are in it, those beside them are not, nor what is too old."""
+    service = Athena()
+    for start in (BEGIN - 1, BEGIN, BEGIN + 1, BEGIN + 59, BEGIN + 60):
+        message = line(
+            DEFAULT,
+            interface_id="eni-0a1",
+            start=start,
+            end=start,
+            action="ACCEPT",
+            log_status="OK",
+        )
+        deliver(service, FLOW_LOG, DEFAULT, message, 0)
+    for since, records in ((0, 3), (BEGIN, 3), (BEGIN + 0.5, 2), (BEGIN + 1, 2), (BEGIN + 1.5, 1)):
+        answer = ask(service, last=BEGIN + 59, since=since)
+        assert [(b.minute, b.records) for b in answer.bins] == [(BEGIN, records)]
+        assert answer.newest == BEGIN + 59
 
 
 HOURS = ["2024/02/28/23", "2024/02/29/22", "2024/02/29/23", "2024/03/01/00", "2024/03/01/01"]

@@ -15,7 +15,7 @@ from exporter.aws.errors import AWS_ERRORS, unavailable
 from exporter.flowlogs.formats import Format, from_log_format
 from exporter.flowlogs.sources import insights
 from exporter.flowlogs.sources.pushdown import Answer, Incomplete, Meter, QueryFailed, dollars
-from tests.flowlogs.binned import BEGIN, INTERFACES, LAYOUT_IDS, LAYOUTS, line, lines, truth
+from tests.flowlogs.binned import BEGIN, INTERFACES, LAYOUT_IDS, LAYOUTS, line, lines, sinces, truth
 from tests.flowlogs.insights_service import Insights
 
 DEFAULT, FLAGS = LAYOUTS[0], LAYOUTS[1]
@@ -39,7 +39,7 @@ def test_bins_equal_a_plain_group_by(layout: Format, data: st.DataObject) -> Non
     messages = data.draw(lines(layout))
     first = BEGIN + 60 * data.draw(st.integers(0, 5))
     last = first + 60 * data.draw(st.integers(1, 10)) - 1
-    since = data.draw(st.one_of(st.just(0.0), st.floats(BEGIN - 10, BEGIN + 700)))
+    since = data.draw(sinces(600))
     interfaces = data.draw(st.lists(st.sampled_from(INTERFACES), max_size=4))
     service = Insights(
         layout,
@@ -69,20 +69,24 @@ def test_bins_equal_a_plain_group_by(layout: Format, data: st.DataObject) -> Non
     assert not service.running
 
 
-def test_a_full_result_is_split_until_it_is_whole() -> None:
-    """Minutes first, then interfaces; no second and no interface is asked for twice in the end."""
+@pytest.mark.parametrize(
+    ("interfaces", "limit"), [(INTERFACES, 9), (INTERFACES[:1], 13)], ids=["interfaces", "minutes"]
+)
+def test_a_full_result_is_split_until_it_is_whole(interfaces: tuple[str, ...], limit: int) -> None:
+    """Minutes, then interfaces: nothing at the edge of a piece is lost or counted twice."""
     messages = [
-        line(FLAGS, interface_id=i, start=BEGIN + 60 * m, end=BEGIN + 60 * m, action="REJECT",
-             log_status="OK", tcp_flags=flags)
-        for i in INTERFACES for m in range(10) for flags in range(4)
+        line(FLAGS, interface_id=i, start=start, end=start, action=action, log_status="OK",
+             tcp_flags=flags)
+        for i in INTERFACES for minute in range(10) for flags in range(4)
+        for action in ("ACCEPT", "REJECT")
+        for start in (BEGIN + 60 * minute, BEGIN + 60 * minute + 59)
     ]  # fmt: skip
     service = Insights(FLAGS, messages)
-    answer = ask(service, limit=5)
-    assert len(answer.bins) == 30
-    assert {b.records for b in answer.bins} == {4}
-    assert {b.refused for b in answer.bins} == {2}
-    windows = {(c["startTime"], c["endTime"]) for c in service.calls}
-    assert all(start % 60 == 0 and end % 60 == 59 for start, end in windows)
+    answer = ask(service, interfaces=interfaces, limit=limit)
+    assert len(answer.bins) == 20 * len(interfaces)
+    assert {b.records for b in answer.bins} == {8}
+    assert {(b.action, b.refused) for b in answer.bins} == {("ACCEPT", 0), ("REJECT", 4)}
+    assert len(service.calls) > 10
 
 
 def test_a_window_is_asked_for_in_pieces_that_are_likely_to_fit() -> None:
