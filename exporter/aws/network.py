@@ -188,6 +188,7 @@ def flow_log(row: Row) -> FlowLog:
         tail = destination.partition(":log-group:")[2].removesuffix(":*")
         destination = row.get("LogGroupName") or tail
     created = row.get("CreationTime")
+    files = row.get("DestinationOptions") or {}
     return FlowLog(
         id=row["FlowLogId"],
         resource_id=row["ResourceId"],
@@ -200,7 +201,9 @@ def flow_log(row: Row) -> FlowLog:
         delivery_status=row.get("DeliverLogsStatus", ""),
         delivery_error=row.get("DeliverLogsErrorMessage", ""),
         created=created.timestamp() if created else None,
-        file_format=(row.get("DestinationOptions") or {}).get("FileFormat", ""),
+        file_format=files.get("FileFormat", ""),
+        hive=bool(files.get("HiveCompatiblePartitions", False)),
+        per_hour=bool(files.get("PerHourPartition", False)),
     )
 
 

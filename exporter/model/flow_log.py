@@ -15,6 +15,8 @@ ACTIONS: tuple[Action, ...] = ("ACCEPT", "REJECT")
 class FlowLog:
     """A flow log as DescribeFlowLogs gives it; `aggregation` in seconds.
 
+    `hive` and `per_hour` are how the paths of its files in S3 are made.
+
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_FlowLog.html
     """
 
@@ -30,6 +32,8 @@ class FlowLog:
     delivery_error: str = ""
     created: float | None = None
     file_format: str = ""
+    hive: bool = False
+    per_hour: bool = False
 
     @property
     def delivers(self) -> bool:

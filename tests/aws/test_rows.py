@@ -507,8 +507,27 @@ def test_rows_of_older_and_partial_answers() -> None:
         }
     )
     assert (group.destination, group.aggregation) == ("/a/b", 600)
+    assert (group.file_format, group.hive, group.per_hour) == ("", False, False)
     older = services.connection({"ServiceId": "vpce-svc-1", "VpcEndpointId": "vpce-1"})
     assert (older.id, older.state) == ("vpce-svc-1/vpce-1", "unknown")
+
+
+def test_a_flow_log_to_a_bucket() -> None:
+    """Where the files of a flow log are, and of what kind, as its options say."""
+    (row,) = parsed(
+        "ec2",
+        "DescribeFlowLogs",
+        "FlowLogs",
+        """<flowLogSet><item><flowLogId>fl-0a1</flowLogId><resourceId>vpc-0a1</resourceId>
+        <logDestinationType>s3</logDestinationType>
+        <logDestination>arn:aws:s3:::logs/flows</logDestination>
+        <destinationOptions><fileFormat>parquet</fileFormat>
+        <hiveCompatiblePartitions>true</hiveCompatiblePartitions>
+        <perHourPartition>true</perHourPartition></destinationOptions></item></flowLogSet>""",
+    )
+    flow_log = network.flow_log(row)
+    assert flow_log.destination == "arn:aws:s3:::logs/flows"
+    assert (flow_log.file_format, flow_log.hive, flow_log.per_hour) == ("parquet", True, True)
 
 
 def test_a_name_listed_twice_is_one() -> None:
