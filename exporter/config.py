@@ -235,11 +235,60 @@ class DnsCollector(Model):
         return self
 
 
+class Athena(Model):
+    """Where Athena counts: a workgroup, a database that is there, and where results go.
+
+    Without `output` the workgroup says where.
+    """
+
+    workgroup: Annotated[str, _like(r"[A-Za-z0-9._-]{1,128}", "primary")]
+    database: Annotated[str, _like(r"[A-Za-z0-9_-]{1,255}", "privatelink_exporter")]
+    output: Annotated[str, _like(r"(s3://[a-z0-9.-]+/([^\0]*/)?)?", "s3://bucket/prefix/")] = ""
+
+
+class Archive(Model):
+    """The role that may read the buckets of flow logs, where they belong to another account."""
+
+    role_arn: RoleArn
+    external_id: ExternalId | None = Field(default=None, repr=False)
+
+
 class FlowLogsCollector(Model):
-    """How often flow logs are read, and how long after its end a record may still arrive."""
+    """How often flow logs are read and from where, and how late a record may arrive.
+
+    `notifications` are SQS queues of S3's events, for this exporter alone. Queries, which AWS bills
+    by volume, are asked only within `budget_dollars_per_day`.
+    """
 
     interval: Interval = 60.0
     lookback: Annotated[Duration, _between("1s", "24h")] = 1800.0
+    source: Literal["auto", "cloudwatch", "s3", "insights", "athena"] = "auto"
+    notifications: tuple[
+        Annotated[
+            str,
+            _like(
+                r"https?://[^\s/]+/\d{12}/[A-Za-z0-9_-]{1,80}",
+                "https://sqs.eu-west-1.amazonaws.com/111122223333/flow-logs",
+            ),
+        ],
+        ...,
+    ] = ()
+    athena: Athena | None = None
+    archive: Archive | None = None
+    budget_dollars_per_day: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _affordable(self) -> FlowLogsCollector:
+        if self.source in ("insights", "athena") and not self.budget_dollars_per_day:
+            raise ValueError(
+                f"source: {self.source} is billed by volume; say with budget_dollars_per_day what "
+                "it may cost"
+            )
+        if self.source == "athena" and self.athena is None:
+            raise ValueError("source: athena needs athena: {workgroup: …, database: …}")
+        if len(set(self.notifications)) != len(self.notifications):
+            raise ValueError("notifications: a queue is listed twice")
+        return self
 
 
 class Collectors(Model):

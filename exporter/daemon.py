@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import operator
 import time
 from collections.abc import Callable, Mapping, Set
@@ -18,11 +19,14 @@ from exporter.config import Account, Config
 from exporter.dns import Line, Pace, Prober, Server, Unreachable, servers
 from exporter.flowlogs import attribute
 from exporter.flowlogs.ingest import Ingest, Report
+from exporter.flowlogs.sources.athena import Settings as AthenaSettings
+from exporter.flowlogs.sourcing import Settings
 from exporter.held import Key, Limits
 from exporter.model import Inventory, Scope, Unavailable, last_known
 from exporter.publisher import Publisher
+from exporter.queue import FlowLogClients, FlowLogs, Queue
 from exporter.schedule import Schedule, Task, Threads, where
-from exporter.store import Store
+from exporter.store import Store, StoreError
 
 log = structlog.get_logger()
 
@@ -39,6 +43,21 @@ def limits(config: Config) -> Limits:
         states=max(3 * interval, 900.0),
         configuration=max(3 * CONFIGURATION_EVERY * interval, 900.0),
         tag_labels=config.metrics.tag_labels,
+        source=config.collectors.flow_logs.source,
+    )
+
+
+def flow_log_settings(config: Config) -> Settings:
+    """Return what the configuration says of flow logs."""
+    flow_logs = config.collectors.flow_logs
+    athena = flow_logs.athena
+    return Settings(
+        flow_logs.interval,
+        flow_logs.lookback,
+        budget=max(1.5 * flow_logs.interval, 60.0),
+        source=flow_logs.source,
+        dollars_per_day=flow_logs.budget_dollars_per_day,
+        athena=AthenaSettings(athena.workgroup, athena.database, athena.output) if athena else None,
     )
 
 
@@ -67,6 +86,7 @@ class Daemon:
         self._schedule = Schedule(publisher)
         self._pace = Pace()
         self._lines: dict[str, Line] = {}
+        self._readers: dict[Scope, FlowLogs] = {}
         self._accounts = Accounts(aws, clock, config, 0.0)
         self._configure(config)
 
@@ -95,7 +115,8 @@ class Daemon:
         """
         await asyncio.to_thread(self._aws.require, needs_region(config))
         self._configure(config)
-        await self._schedule.stop(lambda key: key[0] == ACCOUNTS)
+        await self._schedule.stop(lambda key: key[0] == ACCOUNTS or key[1] == EVERYWHERE)
+        self._publisher.keep_queues(config.collectors.flow_logs.notifications)
         self._begin()
 
     def _configure(self, config: Config) -> None:
@@ -112,6 +133,13 @@ class Daemon:
     def _begin(self) -> None:
         interval = self._config.collectors.inventory.interval
         self._schedule.start(Task((ACCOUNTS, EVERYWHERE, ""), interval, self._find_accounts))
+        flow_logs = self._config.collectors.flow_logs
+        for url in flow_logs.notifications:
+            queue = Queue(
+                url, flow_logs.interval, self._aws, self._threads, self._readers, self._publisher
+            )
+            key = (FLOW_LOGS, EVERYWHERE, url)
+            self._schedule.start(Task(key, flow_logs.interval, queue.read))
 
     async def _find_accounts(self) -> Mapping[str, str]:
         """Follow the accounts as they come and go: each has a task of its own."""
@@ -153,24 +181,25 @@ class Daemon:
                 await self._schedule.stop(partial(_is_of, scope))
                 self._opened.discard(scope)
                 self._aws.forget(scope)
+                self._readers.pop(scope, None)
                 self._publisher.forget(scope)
 
     async def _open(self, scope: Scope) -> None:
         """Begin to collect in an account and Region, or go on with another configuration."""
         await self._schedule.stop(partial(_is_of, scope))
         collectors = self._config.collectors
-        ingest = Ingest(
-            scope,
-            self._store,
-            self._clock,
-            collectors.flow_logs.interval,
-            collectors.flow_logs.lookback,
-            budget=max(1.5 * collectors.flow_logs.interval, 60.0),
+        reader = FlowLogs(
+            Ingest(scope, self._store, self._clock, flow_log_settings(self._config)),
+            FlowLogClients(self._aws, scope, collectors.flow_logs.archive),
         )
+        self._readers[scope] = reader
         self._publisher.watch(scope)
         put_report = partial(self._publisher.put_report, scope)
         if not self._publisher.reported(scope):
-            await self._threads.run((FLOW_LOGS, scope, "committed"), ingest.committed, put_report)
+            # What cannot be read now is tried again at each pass.
+            with contextlib.suppress(StoreError):
+                key = (FLOW_LOGS, scope, "committed")
+                await self._threads.run(key, reader.ingest.committed, put_report)
         listed = asyncio.Event()
         client = partial(self._aws.client, scope)
         discovery, age = self._config.discovery, self._configuration_age
@@ -190,12 +219,12 @@ class Daemon:
 
         async def read_flow_logs() -> Mapping[str, str]:
             seen = await self._listed(scope, listed)
-            index = attribute.index(seen)
+            index = attribute.index(seen, collectors.flow_logs.source)
             if index is None:
                 return _needed(seen, "endpoints", "interfaces", "flow_logs")
 
             def read() -> Report:
-                return ingest.run(client("logs"), index)
+                return reader.ingest.run(reader.clients, index)
 
             report: Report = await self._threads.run((FLOW_LOGS, scope, ""), read, put_report)
             return report.problems()

@@ -17,11 +17,16 @@ Key: TypeAlias = tuple[str, Scope, str]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """For how many seconds a sight may be judged, and the tags that become labels of `_info`."""
+    """For how many seconds a sight may be judged, and what else of the configuration matters here.
+
+    `tag_labels` are tags that become labels of `_info`, `source` is the only one by which flow logs
+    may be read, or auto.
+    """
 
     states: float = 900.0
     configuration: float = 900.0
     tag_labels: tuple[str, ...] = ()
+    source: str = attribute.AUTO
 
 
 @dataclass(slots=True)
@@ -99,6 +104,7 @@ class Held:
                 self.index(inventory),
                 tuple(lookups.get(scope, ())),
                 self.reports.get(scope, Report()),
+                self.limits.source,
             )
             for scope in sorted(self.inventories)
             if (inventory := self.inventory(scope, now))
@@ -108,5 +114,6 @@ class Held:
         """Return who owns which interface; made once for each inventory."""
         known = self._indexes.get(inventory.scope)
         if known is None or known[0] is not inventory:
-            known = self._indexes[inventory.scope] = (inventory, attribute.index(inventory))
+            made = attribute.index(inventory, self.limits.source)
+            known = self._indexes[inventory.scope] = (inventory, made)
         return known[1]

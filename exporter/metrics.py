@@ -111,6 +111,28 @@ FLOW_REJECTED_CONNECTIONS = Metric(
     "Rejected records that carry a SYN without an ACK: connections that were refused, not packets "
     "that came late. Only where the flow log's format has tcp-flags.",
 )
+CLIENT_FLOW_RECORDS = Metric(
+    "privatelink_client_flow_records_total",
+    "counter",
+    (*_ENDPOINT, "action"),
+    "Flow-log records at other interfaces of the endpoint's VPC whose peer is the endpoint, both "
+    "directions; absent unless a flow log covers the clients' side.",
+)
+CLIENT_FLOW_REJECTED_CONNECTIONS = Metric(
+    "privatelink_client_flow_rejected_connections_total",
+    "counter",
+    _ENDPOINT,
+    "Rejected records on the clients' side that carry a SYN without an ACK. Only where the flow "
+    "log's format has tcp-flags.",
+)
+FLOW_REJECTS_RECENT = Metric(
+    "privatelink_flow_rejects_recent",
+    "gauge",
+    (*_ENDPOINT, "port", "protocol"),
+    "Rejected records at the endpoint's own interfaces that ended in the last 15 minutes, by the "
+    "port on the endpoint's side where it is a listener's or has accepted, the rest as other; "
+    "absent for a port that nobody was rejected at in the last hour.",
+)
 FLOW_COVERAGE_RATIO = Metric(
     "privatelink_flow_coverage_ratio",
     "gauge",
@@ -218,6 +240,12 @@ AWS_REQUESTS = Metric(
     (*_SCOPE, "aws_service", "operation", "outcome"),
     "Requests sent to AWS, each retry too, by outcome: ok, throttled, denied, error.",
 )
+AWS_COST = Metric(
+    "privatelink_aws_cost_dollars_total",
+    "counter",
+    ("aws_service", "operation"),
+    "What requests and queries that AWS bills have cost, in dollars; an estimate by list prices.",
+)
 STORE_OK = Metric(
     "privatelink_store_ok",
     "gauge",
@@ -249,6 +277,9 @@ CATALOGUE: tuple[Metric, ...] = (
     FLOW_BYTES,
     FLOW_PACKETS,
     FLOW_REJECTED_CONNECTIONS,
+    CLIENT_FLOW_RECORDS,
+    CLIENT_FLOW_REJECTED_CONNECTIONS,
+    FLOW_REJECTS_RECENT,
     FLOW_COVERAGE_RATIO,
     FLOW_LOG_INFO,
     FLOW_LOG_DELIVERY_OK,
@@ -265,6 +296,7 @@ CATALOGUE: tuple[Metric, ...] = (
     COLLECTOR_DURATION,
     COLLECTOR_LAST_SUCCESS,
     AWS_REQUESTS,
+    AWS_COST,
     STORE_OK,
     CONFIG_LAST_RELOAD_SUCCESSFUL,
     BUILD_INFO,

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 
 from exporter import __version__, exposition
+from exporter.aws import cost
 from exporter.aws.session import RequestKey
 from exporter.exposition import Exposition
 from exporter.flowlogs.ingest import Report
@@ -45,13 +46,16 @@ class Publisher:
         requests: Callable[[], Mapping[RequestKey, int]],
         store_ok: Callable[[], bool],
         reload_ok: Callable[[], bool] = lambda: True,
+        spent: Callable[[], Mapping[tuple[str, str], float]] = dict,
     ) -> None:
         self._clock = clock
         self._held = Held()
         self._requests = requests
         self._store_ok = store_ok
         self._reload_ok = reload_ok
+        self._spent = spent
         self._dirty = asyncio.Event()
+        self._loop = asyncio.get_event_loop()
         self._was_ready = False
         self.snapshot = self._render(self._held)
         self.ready = asyncio.Event()
@@ -141,6 +145,14 @@ class Publisher:
         )
         self._dirty.set()
 
+    def call(self, put: Callable[[], None]) -> None:
+        """Have something put from another thread."""
+        self._loop.call_soon_threadsafe(put)
+
+    def keep_queues(self, urls: Collection[str]) -> None:
+        """Drop what is held of all other queues."""
+        self._drop(lambda key: key[:2] == ("flow_logs", Scope("", "")) and key[2] not in urls)
+
     def touch(self) -> None:
         """Have what changed elsewhere published soon."""
         self._dirty.set()
@@ -166,16 +178,18 @@ class Publisher:
 
     def _render(self, held: Held) -> Snapshot:
         now = self._clock()
+        requests = self._requests()
         world = World(
             now,
             __version__,
             platform.python_version(),
             held.estates(now),
             tuple(held.statuses[key] for key in sorted(held.statuses)),
-            self._requests(),
+            requests,
             self._store_ok(),
             held.limits.tag_labels,
             self._reload_ok(),
+            {**cost.of_requests(requests), **self._spent()},
         )
         waiting = tuple(
             " ".join(filter(None, (collector, scope.account, scope.region, part)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +104,16 @@ async def run(
     reloader = Reloader(
         config, config_file, live, storage, lambda new: daemon.reload(new), _REFUSALS
     )
-    publisher = Publisher(time.time, aws.requests, lambda: store.ok, lambda: reloader.ok)
+
+    def costs() -> Mapping[tuple[str, str], float]:
+        """What queries have cost since the store was made; nothing while it cannot be read."""
+        found: Counter[tuple[str, str]] = Counter()
+        with contextlib.suppress(StoreError):
+            for (service, operation, _), dollars in store.spent().items():
+                found[service, operation] += dollars  # type: ignore[assignment]  # dollars
+        return found
+
+    publisher = Publisher(time.time, aws.requests, lambda: store.ok, lambda: reloader.ok, costs)
     try:
         daemon = Daemon(config, aws, store, here, publisher)
     except (dns.exception.DNSException, OSError) as error:

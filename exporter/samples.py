@@ -8,7 +8,7 @@ from itertools import groupby
 
 from exporter import metrics as m
 from exporter.config import tag_label
-from exporter.flowlogs import attribute, ingest
+from exporter.flowlogs import attribute, tally
 from exporter.metrics import Metric, Sample
 from exporter.model import (
     ENDPOINT_STATES,
@@ -16,27 +16,40 @@ from exporter.model import (
     EndpointService,
     Inventory,
     Known,
+    Listener,
     Lookup,
+    Unavailable,
     Zones,
+    last_known,
     target_groups_of,
 )
 from exporter.world import CollectorStatus, Estate, World
 
 _FLOW_COUNTERS = {
-    ingest.RECORDS: m.FLOW_RECORDS,
-    ingest.BYTES: m.FLOW_BYTES,
-    ingest.PACKETS: m.FLOW_PACKETS,
-    ingest.REJECTED_CONNECTIONS: m.FLOW_REJECTED_CONNECTIONS,
+    tally.RECORDS: m.FLOW_RECORDS,
+    tally.BYTES: m.FLOW_BYTES,
+    tally.PACKETS: m.FLOW_PACKETS,
+    tally.REJECTED_CONNECTIONS: m.FLOW_REJECTED_CONNECTIONS,
+    tally.CLIENT_RECORDS: m.CLIENT_FLOW_RECORDS,
+    tally.CLIENT_REJECTED: m.CLIENT_FLOW_REJECTED_CONNECTIONS,
 }
+# Which rejected records are recent, in seconds.
+_RECENT = 900.0
+# https://www.iana.org/assignments/protocol-numbers/
+_OTHER = ("other", "other")
+_UNSEEN: Unavailable[tuple[Listener, ...]] = Unavailable("not listed")
+_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}
 
 
 def samples(world: World) -> Iterator[Sample]:
     """Yield every sample of the world, each series once."""
     tags = {tag_label(key): key for key in world.tag_labels}
+    listeners = _listeners(world)
     for estate in world.estates:
         yield from _endpoints(estate, tags)
         yield from _dns(estate)
         yield from _flows(estate)
+        yield from _rejects(estate, listeners, world.as_of)
         yield from _flow_logs(estate, world.as_of)
         yield from _services(estate, tags)
     yield from _collectors(world.collectors)
@@ -49,6 +62,8 @@ def samples(world: World) -> Iterator[Sample]:
             operation=key.operation,
             outcome=key.outcome,
         )
+    for (service, operation), dollars in sorted(world.costs.items()):
+        yield m.AWS_COST(dollars, aws_service=service, operation=operation)
     yield m.STORE_OK(float(world.store_ok))
     yield m.CONFIG_LAST_RELOAD_SUCCESSFUL(float(world.reload_ok))
     yield m.BUILD_INFO(1, version=world.version, python_version=world.python_version)
@@ -128,7 +143,7 @@ def _flows(estate: Estate) -> Iterator[Sample]:
     endpoints = {endpoint.id: endpoint for endpoint in estate.endpoints()}
     flow_logs = estate.flow_logs()
     for key, count in sorted(estate.report.counters.items()):
-        if key.name == ingest.LINES:
+        if key.name == tally.LINES:
             if key.subject in flow_logs:
                 yield m.FLOW_LOG_LINES(count, **scope, flow_log_id=key.subject, result=key.label)
         elif key.subject in endpoints:
@@ -136,8 +151,47 @@ def _flows(estate: Estate) -> Iterator[Sample]:
             yield _FLOW_COUNTERS[key.name](count, **scope, endpoint_id=key.subject, **action)
     if estate.index:
         for endpoint in endpoints.values():
-            for action_, share in attribute.coverage(endpoint, estate.index).items():
+            for action_, share in attribute.coverage(endpoint, estate.index, estate.source).items():
                 yield m.FLOW_COVERAGE_RATIO(share, **scope, endpoint_id=endpoint.id, action=action_)
+
+
+def _listeners(world: World) -> Mapping[str, frozenset[int]]:
+    """The ports of each service's listeners, by the service's name, where they can be seen."""
+    found: dict[str, frozenset[int]] = {}
+    for estate in world.estates:
+        for service in estate.services():
+            ports = {
+                listener.port
+                for arn in service.load_balancer_arns
+                for listener in last_known(estate.inventory.listeners.get(arn, _UNSEEN)) or ()
+                if listener.port is not None
+            }
+            found[service.service_name] = frozenset(ports)
+    return found
+
+
+def _rejects(
+    estate: Estate, listeners: Mapping[str, frozenset[int]], now: float
+) -> Iterator[Sample]:
+    """Yield the recent rejects; a port that is neither a listener's nor has accepted is other."""
+    scope = {"account": estate.scope.account, "region": estate.scope.region}
+    endpoints = {endpoint.id: endpoint for endpoint in estate.endpoints()}
+    noted = estate.report.noted
+    accepted = {(p.endpoint_id, p.protocol, p.port) for p in noted.accepted}
+    recent: Counter[tuple[str, str, str]] = Counter()
+    for (endpoint_id, minute, protocol, port), count in noted.recent.items():
+        if endpoint_id not in endpoints:
+            continue
+        service = endpoints[endpoint_id].service_name
+        known = port in listeners.get(service, ()) or (endpoint_id, protocol, port) in accepted
+        # AWS's own services are asked by HTTPS.
+        known = known or (port == 443 and service.startswith(("com.amazonaws.", "aws.")))
+        where = (str(port), _PROTOCOLS.get(protocol, str(protocol))) if known else _OTHER
+        recent[endpoint_id, *where] += count if minute + 60 > now - _RECENT else 0
+    for (endpoint_id, port_, protocol_), count in sorted(recent.items()):
+        yield m.FLOW_REJECTS_RECENT(
+            count, **scope, endpoint_id=endpoint_id, port=port_, protocol=protocol_
+        )
 
 
 def _flow_logs(estate: Estate, now: float) -> Iterator[Sample]:
@@ -159,10 +213,10 @@ def _flow_logs(estate: Estate, now: float) -> Iterator[Sample]:
         newest = estate.report.newest_records.get(flow_log.id)
         if newest is not None:
             yield m.FLOW_LOG_NEWEST_RECORD(newest, **scope, flow_log_id=flow_log.id)
-    for group in estate.report.groups.values():
-        for flow_log_id in group.flow_log_ids:
-            if group.read_to is not None and flow_log_id in flow_logs:
-                behind = max(0.0, now - group.read_to)
+    for source in estate.report.sources.values():
+        for flow_log_id in source.flow_log_ids:
+            if source.read_to is not None and flow_log_id in flow_logs:
+                behind = max(0.0, now - source.read_to)
                 yield m.FLOW_LOG_BACKLOG(behind, **scope, flow_log_id=flow_log_id)
 
 

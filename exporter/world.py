@@ -39,13 +39,17 @@ class CollectorStatus:
 
 @dataclass(frozen=True, slots=True)
 class Estate:
-    """One account and Region: its inventory as it may be judged, lookups, flow-log counts."""
+    """One account and Region: its inventory as it may be judged, lookups, flow-log counts.
+
+    `source` is the only one by which flow logs may be read, or auto.
+    """
 
     scope: Scope
     inventory: Inventory
     index: Index | None
     lookups: tuple[Lookup, ...]
     report: Report
+    source: str = attribute.AUTO
 
     def endpoints(self) -> Iterator[Endpoint]:
         """Yield the endpoints of the last listing that succeeded, by id."""
@@ -75,3 +79,5 @@ class World:
     store_ok: bool = True
     tag_labels: tuple[str, ...] = ()
     reload_ok: bool = True
+    # Dollars, estimated, by service and operation.
+    costs: Mapping[tuple[str, str], float] = field(default_factory=dict)

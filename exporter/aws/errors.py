@@ -62,10 +62,17 @@ def outcome_of(code: str) -> Outcome:
     return "denied" if code in _DENIED else "error"
 
 
+def code_of(error: Exception) -> str:
+    """Return AWS's code for what went wrong; empty where it gave none."""
+    if not isinstance(error, ClientError):
+        return ""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
 def unavailable(error: Exception) -> Unavailable[Any]:
     """Return what a failed call means for whoever wanted its answer."""
     if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "")
+        code = code_of(error)
         message = error.response.get("Error", {}).get("Message", "")
         return Unavailable(f"{error.operation_name}: {code}: {message}", outcome_of(code))
     if isinstance(error, MALFORMED_ANSWER) and not isinstance(error, BotoCoreError):

@@ -94,6 +94,8 @@ class Aws:
         self._counting = threading.Lock()
         self._sessions: dict[tuple[str | None, str | None], boto3.Session] = {}
         self._clients: dict[tuple[Scope, str], Any] = {}
+        # Queues, and buckets that belong to another account.
+        self._others: dict[tuple[Scope, str | None, str], Any] = {}
         self._account_of: dict[Scope, Account] = {}
         self._own_account: OwnAccount | None = None
         self._requests: Counter[RequestKey] = Counter()
@@ -201,6 +203,15 @@ class Aws:
             if client is None:
                 client = self.client_of(scope, self._account_of[scope], service)
                 self._clients[scope, service] = client
+            return client
+
+    def other_client(self, scope: Scope, account: Account, service: str) -> Any:
+        """Return the one client for a service in a scope that is not watched itself."""
+        with self._lock:
+            key = (scope, account.role_arn, service)
+            client = self._others.get(key)
+            if client is None:
+                client = self._others[key] = self.client_of(scope, account, service)
             return client
 
     def client_of(self, scope: Scope, account: Account, service: str) -> Any:

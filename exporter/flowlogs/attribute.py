@@ -195,7 +195,7 @@ def _chosen(
     by_resource: Mapping[str, list[FlowLog]],
     source: str,
 ) -> Iterator[tuple[Resource, FlowLog]]:
-    chains = {(vpc,) for vpc in vpcs}
+    chains: set[tuple[str, ...]] = {(vpc,) for vpc in vpcs}
     chains |= {(place.subnet_id, place.vpc_id) for place in places.values()}
     chains |= {(i, p.subnet_id, p.vpc_id) for i, p in places.items() if i in by_resource}
     for chain in chains:

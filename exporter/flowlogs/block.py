@@ -121,17 +121,19 @@ class Block:
 
     def equals(self, column: int, text: bytes, rows: Rows = EVERY) -> Mask:
         """Return which tokens are a text of at most eight bytes."""
-        found = (self._words[self.begin(column, rows)] & FIRST[len(text)]) == word(text)
+        found: Mask = (self._words[self.begin(column, rows)] & FIRST[len(text)]) == word(text)
         found &= self.length(column, rows) == len(text)
         return found
 
     def begins_with(self, column: int, text: bytes, rows: Rows = EVERY) -> Mask:
         """Return which tokens begin with a text of at most eight bytes without separators."""
-        return (self._words[self.begin(column, rows)] & FIRST[len(text)]) == word(text)
+        found: Mask = (self._words[self.begin(column, rows)] & FIRST[len(text)]) == word(text)
+        return found
 
     def is_dash(self, column: int, rows: Rows = EVERY) -> Mask:
         """Return which tokens are `-`, of those that are that or a number."""
-        return self.bytes[self.begin(column, rows)] == _DASH
+        found: Mask = self.bytes[self.begin(column, rows)] == _DASH
+        return found
 
     def all_numbers(self, runs: Iterable[tuple[int, int]], dashes: bool) -> Mask:
         """Return which lines have only numbers in the runs of columns (first, last).

@@ -2,367 +2,444 @@
 
 How exactness comes about:
 
-- A log group is read again and again over a window that reaches back from `read_to`, the moment
-  up to which all that was delivered is accounted for. CloudWatch Logs has no query by ingestion
-  time, so only re-reading finds what arrives late.
-- What has been committed is remembered by identity (the seen-set) for as long as it can be read
-  again. Counters, seen-set and `read_to` change in one transaction.
+- What is counted is remembered by identity for as long as it can be read again, and a window is
+  read again for as long as something may still arrive in it. Counters, identities and `read_to`,
+  the moment up to which all that was delivered is accounted for, change in one transaction.
 - A record counts only when it ended before the index of interfaces was listed; one that ended
   later is left alone and read again by a later pass.
 - Where several flow logs log an interface one speaks for it. When that changes, the cut is one
   instant: records that start before it count from the old one, whenever they are delivered.
-- A record that came more than the look-back after its end is `late` and not counted. The stamp
-  of its ingestion decides that, so the answer is the same whenever it is read.
+- A record that came more than the look-back after its end is `late` and not counted. When it was
+  delivered decides that, so the answer is the same whenever it is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import structlog
 
 from exporter.aws.errors import AWS_ERRORS, MALFORMED_ANSWER, unavailable
-from exporter.flowlogs.attribute import Index, layout, readable
-from exporter.flowlogs.formats import Format
-from exporter.flowlogs.parse import Gap, Line, Malformed, Record, parse
-from exporter.flowlogs.sources import cloudwatch
-from exporter.flowlogs.sources.cloudwatch import Event
-from exporter.model import ACTIONS, FlowLog, Scope, Unavailable
-from exporter.store import Batch, CounterKey, Seen, SourceState, Store
+from exporter.flowlogs import speakers
+from exporter.flowlogs.attribute import Index, Lifetime, Own, Place, layout, with_addresses
+from exporter.flowlogs.groups import Group
+from exporter.flowlogs.notes import Noted, Notes
+from exporter.flowlogs.objects import Objects
+from exporter.flowlogs.passing import Pass, SourceReport
+from exporter.flowlogs.pushed import AT_MOST_EVERY, Pushed, Wallet
+from exporter.flowlogs.sources import athena, cloudwatch, insights, s3
+from exporter.flowlogs.sources.pushdown import Answer, Meter
+from exporter.flowlogs.sources.s3 import Object
+from exporter.flowlogs.sourcing import (
+    ATHENA,
+    CLOUDWATCH,
+    INSIGHTS,
+    S3,
+    Pick,
+    Settings,
+    pick,
+    speaker,
+)
+from exporter.model import FlowLog, Scope, Unavailable
+from exporter.store import CounterKey, KnownInterface, Store
 
 log = structlog.get_logger()
 
-# What is counted, as the store names it.
-RECORDS, BYTES, PACKETS = "flow_records", "flow_bytes", "flow_packets"
-REJECTED_CONNECTIONS = "flow_rejected_connections"
-LINES = "flow_log_lines"
-RESULTS = (
-    "counted",
-    "other",
-    "before_start",
-    "no_data",
-    "skip_data",
-    "malformed",
-    "duplicate",
-    "late",
-)
+# Returns the client of a service that a source asks.
+Clients: TypeAlias = Callable[[str], Any]
 
-# AWS delivers to CloudWatch Logs some five minutes after a window ends, and an event may take
-# a moment from ingestion until it is found.
-USUAL_DELIVERY = 360.0
-SEARCH_DELAY = 120.0
-# A line may not end later than this after it was delivered.
-CLOCKS_DIFFER = 3600.0
-# One read covers at most so much of the past, so that catching up commits its progress.
-CHUNK = 600.0
-
-# By interface and action: since which start of a record which flow log speaks, latest first.
-Chosen: TypeAlias = dict[tuple[str, str], str]
-Choices: TypeAlias = Mapping[tuple[str, str], list[tuple[float, str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class GroupReport:
-    """How one log group's pass went.
-
-    `read_to` is the moment up to which all that had been delivered has been read, in seconds;
-    None before the first whole read has ended.
-    """
-
-    flow_log_ids: tuple[str, ...]
-    read_to: float | None
-    problem: Unavailable[None] | None = None
+# So many passes without catching up, and reading every line is given up where a query may count.
+PATIENCE = 5
+# A listing finds what a notification did not name, at least so often (seconds).
+LISTED_EVERY = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a pass has committed so far; only what is committed is ever published."""
+    """What a pass has committed so far; only what is committed is ever published.
+
+    `sources` are by log group, or by flow log; `picks` say by which source a flow log is read.
+    """
 
     counters: Mapping[CounterKey, int] = field(default_factory=dict)
     newest_records: Mapping[str, float] = field(default_factory=dict)
-    groups: Mapping[str, GroupReport] = field(default_factory=dict)
+    sources: Mapping[str, SourceReport] = field(default_factory=dict)
+    picks: Mapping[str, Pick] = field(default_factory=dict)
+    noted: Noted = field(default_factory=Noted)
 
     def problems(self) -> dict[str, str]:
-        """Return the reason for each log group that could not be read."""
-        return {name: g.problem.reason for name, g in self.groups.items() if g.problem}
+        """Return the reason for each source that could not be read."""
+        return {name: s.problem.reason for name, s in self.sources.items() if s.problem}
 
 
 @dataclass(slots=True)
 class Ingest:
-    """The flow logs of one account and Region. `interval`, `lookback`, `budget` in seconds.
+    """The flow logs of one account and Region.
 
-    A pass begins no further chunk once it has lasted for the budget: the next one goes on there.
+    A pass begins no further part once it has lasted for its budget: the next one goes on there.
     """
 
     scope: Scope
     store: Store
     clock: Callable[[], float]
-    interval: float
-    lookback: float
-    budget: float
+    settings: Settings = field(default_factory=Settings)
     _passes: int = 0
-    _front: dict[str, float] = field(default_factory=dict)
+    _sources: dict[str, SourceReport] = field(default_factory=dict)
+    _picks: dict[str, Pick] = field(default_factory=dict)
+    _fronts: dict[str, float] = field(default_factory=dict)
+    # How many passes in a row a flow log's reading was behind and came no nearer.
+    _slow: dict[str, int] = field(default_factory=dict)
+    _asked: dict[str, tuple[int, float, float | None]] = field(default_factory=dict)
+    _notified: dict[str, float] = field(default_factory=dict)
+    _listed: dict[str, float] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
+    _notes: Notes | None = None
+    # Notifications come beside the passes.
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def committed(self) -> Report:
-        """Return what earlier runs have committed, before the first pass of this one."""
-        return Report(self.store.counters(self.scope), self.store.newest_records(self.scope))
-
-    def run(self, logs: Any, index: Index) -> Report:
-        """Read every log group once and return what is committed then.
-
-        A group that cannot be read is reported and leaves the others alone. Raises StoreError.
-        """
-        keep = self.lookback + 3600
-        endpoint_of = self.store.remember(self.scope, index.endpoint_of, index.as_of, keep)
-        index = replace(index, endpoint_of=endpoint_of)
-        first_seen = self.store.meet(self.scope, index.flow_logs, index.as_of)
-        chosen: Chosen = {key: flow_log.id for key, flow_log in index.chosen.items()}
-        choices = self.store.choices(self.scope, chosen, index.as_of)
-        self._tell_of_cuts(choices)
-        deadline = self.clock() + self.budget
-        groups: dict[str, list[FlowLog]] = {}
-        for flow_log in index.flow_logs.values():
-            if readable(flow_log):
-                groups.setdefault(flow_log.destination, []).append(flow_log)
-        reports = {}
-        for name, flow_logs in sorted(groups.items()):
-            state = self.store.source(self.scope, cloudwatch.KIND, name)
-            group = _Group(name, tuple(flow_logs), state, index, choices, first_seen, self.lookback)
-            problem: Unavailable[None] | None = None
-            try:
-                self._read(logs, group, deadline)
-            except (*AWS_ERRORS, *MALFORMED_ANSWER) as error:
-                problem = unavailable(error)
-            self._tell(name, problem)
-            front = self._front.get(name, state.read_to)
-            reports[name] = GroupReport(group.ids, front, problem)
-        self._passes += 1
+        """Return what is committed, with how the last pass went; raises StoreError."""
+        if self._notes is None:
+            self._notes = Notes(self.store, self.scope)
         return Report(
-            self.store.counters(self.scope), self.store.newest_records(self.scope), reports
+            self.store.counters(self.scope),
+            self.store.newest_records(self.scope),
+            dict(self._sources),
+            dict(self._picks),
+            self._notes.noted(),
         )
 
-    def _read(self, logs: Any, group: _Group, deadline: float) -> None:
-        """Read the group: the tail at every pass, further back at every 5th, all at every 15th.
+    def run(self, clients: Clients, index: Index) -> Report:
+        """Read every source once and return what is committed then.
 
-        Re-reading the whole look-back each time would cost 30 times the volume. Exactness rests
-        on the whole read alone, so that is due by the age of `read_to` too.
+        One that cannot be read is reported and leaves the others alone. Raises StoreError.
         """
-        end = group.index.as_of
-        read_to = group.state.read_to
-        aggregation = max(f.aggregation for f in group.flow_logs)
-        reach = self.lookback + aggregation + SEARCH_DELAY
-        every = min(15 * self.interval, 900.0)
-        tail = aggregation + (USUAL_DELIVERY if self._passes % 5 else 900.0)
-        front = self._front.get(group.name, 0.0)
-        whole = read_to is None or self._passes % 15 == 0 or end - read_to >= every
-        # What is forgotten must not be read again, whatever the look-back was when it was.
-        forgotten = group.state.forgotten / 1000
-        if not whole and front >= end - tail:
-            begin = max(end - tail, forgotten)
-            for page in cloudwatch.pages(logs, group.name, begin, max(begin, end)):
-                self._commit(group, page)
-            self._front[group.name] = max(end, front)
-            return
-        # Nothing is counted that started before we came.
-        first = min(group.first_seen[f.id] for f in group.flow_logs) - aggregation
-        begin = max(first, forgotten, 0 if read_to is None else read_to - reach)
-        end = max(begin, end)
-        while True:
-            upto = min(begin + CHUNK, end)
-            for page in cloudwatch.pages(logs, group.name, begin, upto):
-                self._commit(group, page)
-            done = upto >= end
-            moved = max(upto, read_to or upto)
-            forget = max(0, int((moved - reach) * 1000))
-            batch = Batch(read_to=moved, forget_before=forget)
-            if done:
-                batch.touch = group.zeros()
-            self.store.commit(self.scope, group.state.id, batch)
-            self._front[group.name] = moved
-            # Out of time, but never without progress: the next pass begins before `read_to`.
-            progress = read_to is None or upto > read_to
-            if done or (progress and self.clock() > deadline):
-                return
-            begin = upto
+        with self._lock:
+            self._picks = self._pick(index)
+            context = self._prepare(index)
+            reads = [*self._groups(context, clients), *self._files(context, clients)]
+            reads += self._queries(context, clients)
+            self._sources = {
+                name: self._guarded(name, flow_logs, read) for name, flow_logs, read in reads
+            }
+            self._watch(index)
+            self._passes += 1
+            return self.committed()
 
-    def _commit(self, group: _Group, page: list[Event]) -> None:
-        lines = (seen for event in page for seen in (event.seen, event.content))
-        fresh = self.store.unseen(group.state.id, lines)
-        batch = Batch()
-        for event in page:
-            if event.seen in fresh and event.seen not in batch.seen:
-                group.account(event, batch, fresh)
-        if batch.seen:
-            self.store.commit(self.scope, group.state.id, batch)
-        for flow_log_id, (reason, message) in group.malformed.items():
-            subject = f"{group.name} {flow_log_id} malformed line"
-            if subject not in self._told:  # the first one; the counter tells of the others
-                self._tell(subject, Unavailable(reason), example=message)
+    def notified(self, clients: Clients, index: Index, files: Iterable[Object]) -> set[str]:
+        """Count files that notifications name; return the keys of those that are accounted for.
 
-    def _tell_of_cuts(self, choices: Choices) -> None:
-        for (interface_id, action), cuts in choices.items():
-            since, flow_log_id = cuts[0]
-            subject = f"{interface_id} {action} since {since}"
+        What fails or has to wait is not among them. Raises StoreError.
+        """
+        done: set[str] = set()
+        with self._lock:
+            self._picks = self._picks or self._pick(index)
+            context = self._prepare(index)
+            by_flow_log: dict[str, list[Object]] = {}
+            for file in files:
+                by_flow_log.setdefault(file.flow_log_id, []).append(file)
+            for flow_log_id, found in by_flow_log.items():
+                objects = self._objects(context, index.flow_logs[flow_log_id])
+                objects.count(clients(S3), found)
+                self._tell(flow_log_id, objects.problem.reason if objects.problem else None)
+                self._notified[flow_log_id] = self.clock()
+                done |= objects.done
+        return done
+
+    def expects(self, index: Index, file: Object) -> bool:
+        """Whether a file is one of a flow log's that is read here, in the bucket it delivers to."""
+        flow_log = index.flow_logs.get(file.flow_log_id)
+        if flow_log is None or file.scope != self.scope or flow_log.destination_type != S3:
+            return False
+        bucket, prefix = s3.bucket_of(flow_log)
+        return file.bucket == bucket and file.key.startswith(f"{prefix}AWSLogs/")
+
+    def _pick(self, index: Index) -> dict[str, Pick]:
+        """Return the source of each flow log, and say so when it changes."""
+        picks: dict[str, Pick] = {}
+        known = self.store.choices(self.scope)
+        latest = {cuts[0][1] for cuts in known.values()}
+        for flow_log in index.flow_logs.values():
+            neighbours = {
+                other.id
+                for other in index.flow_logs.values()
+                if other.id != flow_log.id
+                and (other.destination_type, other.destination)
+                == (flow_log.destination_type, flow_log.destination)
+            }
+            before = next((q for q in (INSIGHTS, ATHENA) if speaker(flow_log.id, q) in latest), "")
+            behind = None
+            report = self._report_of(flow_log.id)
+            if self._slow.get(flow_log.id, 0) >= PATIENCE and report and report.read_to is not None:
+                behind = index.as_of - report.read_to
+            picks[flow_log.id] = pick(flow_log, self.settings, neighbours, behind, before)
+            if picks[flow_log.id] != self._picks.get(flow_log.id):
+                log.info(
+                    "how a flow log is read",
+                    flow_log_id=flow_log.id,
+                    source=picks[flow_log.id].source or "not at all",
+                    reason=picks[flow_log.id].reason,
+                    **self._where,
+                )
+        return picks
+
+    def _report_of(self, flow_log_id: str) -> SourceReport | None:
+        found = (s for s in self._sources.values() if flow_log_id in s.flow_log_ids)
+        return next(found, None)
+
+    def _watch(self, index: Index) -> None:
+        """Count the passes in which reading was further behind than the look-back."""
+        for flow_log_id, found in self._picks.items():
+            report = self._report_of(flow_log_id)
+            slow = (
+                found.source in (CLOUDWATCH, S3)
+                and report is not None
+                and report.read_to is not None
+                and report.problem is None
+                and index.as_of - report.read_to > self.settings.lookback
+            )
+            before = self._fronts.get(f"behind {flow_log_id}")
+            behind = index.as_of - report.read_to if slow and report and report.read_to else 0.0
+            nearer = before is not None and behind < before
+            self._slow[flow_log_id] = (
+                self._slow.get(flow_log_id, 0) + 1 if slow and not nearer else 0
+            )
+            self._fronts[f"behind {flow_log_id}"] = behind
+
+    def _prepare(self, index: Index) -> Pass:
+        """Return what all sources share: the index with what is remembered, and who speaks."""
+        if self._notes is None:
+            self._notes = Notes(self.store, self.scope)
+        listed = [
+            KnownInterface(i, x.endpoint_id, *x.place, x.addresses, x.created, 0.0)
+            for i, x in index.own.items()
+        ]
+        keep = self.settings.lookback + 3600
+        known = self.store.remember(self.scope, listed, index.as_of, keep)
+        own = {
+            i: Own(x.endpoint_id, Place(x.vpc_id, x.subnet_id), x.addresses, x.born)
+            for i, x in known.items()
+        }
+        lives = {
+            i: Lifetime(x.born, float("inf") if i in index.own else x.last_listed, x.endpoint_id)
+            for i, x in known.items()
+        }
+        index = with_addresses(index, own, lives)
+        first_seen = self.store.meet(self.scope, index.flow_logs, index.as_of)
+        speaker_of = {i: speaker(i, found.source) for i, found in self._picks.items()}
+        reached = {
+            i: report.read_to
+            for report in self._sources.values()
+            for i in report.flow_log_ids
+            if report.read_to is not None
+        }
+        choices = speakers.decide(self.store, self.scope, index, speaker_of, reached)
+        self._tell_of_cuts(choices)
+        return Pass(
+            self.scope,
+            self.store,
+            self._notes,
+            self.clock,
+            index,
+            choices,
+            first_seen,
+            speaker_of,
+            self.settings.lookback,
+            self.clock() + self.settings.budget,
+            self._tell,
+        )
+
+    def _read_by_lines(self, context: Pass, flow_log: FlowLog) -> bool:
+        """Whether a flow log's lines are read: always, or until the last before a cut have come."""
+        source = self._picks[flow_log.id].source
+        if source in (CLOUDWATCH, S3):
+            return True
+        if not source:
+            return False
+        # A query speaks now. Lines that start before it took over may still come.
+        reach = self.settings.lookback + flow_log.aggregation + 600
+        ended = [
+            cuts[i - 1][0]
+            for cuts in context.choices.values()
+            for i, (_, name) in enumerate(cuts)
+            if name == flow_log.id and i
+        ]
+        return any(context.index.as_of - end < reach for end in ended)
+
+    def _groups(self, context: Pass, clients: Clients) -> list[Read]:
+        groups: dict[str, list[FlowLog]] = {}
+        for flow_log in context.index.flow_logs.values():
+            if flow_log.destination_type == "cloud-watch-logs" and self._read_by_lines(
+                context, flow_log
+            ):
+                groups.setdefault(flow_log.destination, []).append(flow_log)
+        return [
+            (name, flow_logs, partial(self._read_group, context, clients, name, flow_logs))
+            for name, flow_logs in sorted(groups.items())
+        ]
+
+    def _read_group(
+        self, context: Pass, clients: Clients, name: str, flow_logs: Sequence[FlowLog]
+    ) -> float | None:
+        state = self.store.source(self.scope, cloudwatch.KIND, name)
+        group = Group(
+            name,
+            flow_logs,
+            state,
+            context,
+            self._passes,
+            self.settings.interval,
+            self._fronts.get(name, 0.0),
+        )
+        try:
+            group.read(clients("logs"))
+        finally:
+            self._fronts[name] = group.front
+        return group.front or state.read_to
+
+    def _files(self, context: Pass, clients: Clients) -> list[Read]:
+        return [
+            (flow_log.id, [flow_log], partial(self._list_files, context, clients, flow_log))
+            for flow_log in sorted(context.index.flow_logs.values(), key=lambda f: f.id)
+            if flow_log.destination_type == S3 and self._read_by_lines(context, flow_log)
+        ]
+
+    def _list_files(self, context: Pass, clients: Clients, flow_log: FlowLog) -> float | None:
+        now = self.clock()
+        notified = now - self._notified.get(flow_log.id, 0.0) < 2 * LISTED_EVERY
+        if notified and now - self._listed.get(flow_log.id, 0.0) < LISTED_EVERY:
+            # A queue tells of new files; a listing only finds what it did not tell.
+            return self._fronts.get(flow_log.id)
+        objects = self._objects(context, flow_log)
+        moved = objects.list(clients(S3))
+        if objects.problem:
+            raise _Reported(objects.problem, moved)
+        self._listed[flow_log.id] = now
+        self._fronts[flow_log.id] = moved or 0.0
+        return moved
+
+    def _objects(self, context: Pass, flow_log: FlowLog) -> Objects:
+        return Objects(flow_log, self.store.source(self.scope, s3.KIND, flow_log.id), context)
+
+    def _queries(self, context: Pass, clients: Clients) -> list[Read]:
+        return [
+            (
+                f"{flow_log.id} {found.source}",
+                [flow_log],
+                partial(self._ask, context, clients, flow_log, found.source),
+            )
+            for flow_log in context.index.flow_logs.values()
+            if (found := self._picks[flow_log.id]).source in (INSIGHTS, ATHENA)
+        ]
+
+    def _ask(self, context: Pass, clients: Clients, flow_log: FlowLog, source: str) -> float | None:
+        state = self.store.source(self.scope, source, flow_log.id)
+        number, last, rate = self._asked.get(flow_log.id, (0, 0.0, None))
+        now = self.clock()
+        # As often as the interval says, where that is short; else every five minutes.
+        every = min(AT_MOST_EVERY, 5 * self.settings.interval)
+        if now - last < every:
+            return state.read_to
+        wallet = Wallet(self.store, self.settings.dollars_per_day, self.clock)
+        pushed = Pushed(flow_log, source, state, context, wallet, number, rate)
+        fields = layout(flow_log)
+        assert fields is not None, "it is readable"
+
+        def ask(
+            interfaces: tuple[str, ...], first: int, upto: int, since: float, meter: Meter
+        ) -> Answer:
+            window = (interfaces, first, upto, since, time.sleep)
+            if source == INSIGHTS:
+                group = flow_log.destination
+                return insights.ask(clients("logs"), group, fields, *window, meter=meter)
+            assert self.settings.athena is not None, "it was picked"
+            return athena.ask(
+                clients(ATHENA),
+                self.settings.athena,
+                flow_log,
+                fields,
+                self.scope.account,
+                self.scope.region,
+                *window,
+                meter=meter,
+            )
+
+        moved = pushed.read(ask)
+        self._asked[flow_log.id] = (number + 1, now, pushed.rate)
+        return moved
+
+    def _guarded(
+        self, name: str, flow_logs: Sequence[FlowLog], read: Callable[[], float | None]
+    ) -> SourceReport:
+        """Return how a source's reading went; a failure of AWS stays with it."""
+        ids = tuple(f.id for f in flow_logs)
+        before = self._sources.get(name)
+        problem: Unavailable[None] | None = None
+        front = before.read_to if before else None
+        try:
+            front = read()
+        except _Reported as reported:
+            problem, front = reported.problem, reported.read_to
+        except (*AWS_ERRORS, *MALFORMED_ANSWER) as error:
+            problem = unavailable(error)
+            front = self._fronts.get(name) or front
+        self._tell(name, problem.reason if problem else None)
+        return SourceReport(ids, front, problem)
+
+    @property
+    def _where(self) -> dict[str, str]:
+        return {
+            "collector": "flow_logs",
+            "account": self.scope.account,
+            "region": self.scope.region,
+        }
+
+    def _tell_of_cuts(self, choices: Mapping[Any, Sequence[tuple[float, str]]]) -> None:
+        for (resource, action), cuts in choices.items():
+            since, name = cuts[0]
+            subject = f"{resource} {action} since {since}"
             if len(cuts) > 1 and subject not in self._told:
-                self._told[subject] = flow_log_id
+                self._told[subject] = name
                 log.warning(
                     "another flow log speaks for an interface: up to one aggregation window of "
                     "records may be missed or counted twice",
-                    collector="flow_logs",
-                    account=self.scope.account,
-                    region=self.scope.region,
-                    interface_id=interface_id,
+                    resource=resource,
                     action=action,
-                    flow_log_id=flow_log_id,
+                    flow_log_id=name,
+                    since=since,
+                    **self._where,
                 )
 
-    def _tell(self, subject: str, problem: Unavailable[None] | None, **more: str) -> None:
+    def _tell(self, subject: str, reason: str | None, text: str = "") -> None:
         """Log a problem when it appears or changes, and when it has gone; not at every pass."""
-        reason = problem.reason if problem else None
         if reason == self._told.get(subject):
             return
-        where = {"account": self.scope.account, "region": self.scope.region}
         if reason is None:
             del self._told[subject]
-            log.info("flow logs readable again", collector="flow_logs", source=subject, **where)
+            log.info("flow logs readable again", source=subject, **self._where)
         else:
+            if len(self._told) > 10_000:
+                self._told.clear()  # told again rather than kept for ever
             self._told[subject] = reason
+            more = {"example": text} if text else {}
             log.warning(
-                "flow logs: a problem",
-                collector="flow_logs",
-                source=subject,
-                reason=reason,
-                **more,
-                **where,
+                "flow logs: a problem", source=subject, reason=reason, **more, **self._where
             )
 
 
-@dataclass(slots=True)
-class _Group:
-    """One log group in one pass: whose lines it holds, and how each is accounted for."""
+# A source: its name, its flow logs, and what reads it and returns up to when it has been read.
+Read: TypeAlias = tuple[str, Sequence[FlowLog], Callable[[], "float | None"]]
 
-    name: str
-    flow_logs: tuple[FlowLog, ...]
-    state: SourceState
-    index: Index
-    choices: Choices
-    first_seen: Mapping[str, float]
-    lookback: float
-    malformed: dict[str, tuple[str, str]] = field(default_factory=dict)
-    layouts: dict[Format, list[FlowLog]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for flow_log in self.flow_logs:
-            fields = layout(flow_log)
-            if fields is not None:
-                self.layouts.setdefault(fields, []).append(flow_log)
+class _Reported(Exception):  # noqa: N818  # names what it is
+    """Raised when some of a source was read, and some could not be."""
 
-    @property
-    def ids(self) -> tuple[str, ...]:
-        return tuple(f.id for f in self.flow_logs)
-
-    def account(self, event: Event, batch: Batch, fresh: set[Seen]) -> None:
-        """Add a new event to the batch; leave it out when it has to wait for a later index.
-
-        `fresh` has what of the page has not been seen before.
-        """
-        flow_logs, line = self._read(event.message)
-        end = None if isinstance(line, Malformed) else line.end
-        if end is not None and end > event.ingested + CLOCKS_DIFFER:
-            # It would wait for an index that never comes.
-            end, line = None, Malformed("it ends after it was delivered")
-        if end is not None and end > self.index.as_of:
-            return
-        batch.seen.add(event.seen)
-        flow_log, result = self._judge(event, flow_logs, line)
-        if result == "counted" and isinstance(line, Record) and self._overlap(line, flow_logs):
-            # Flow logs of one format share this stream: nothing but the text tells copies apart.
-            if event.content in fresh and event.content not in batch.seen:
-                batch.seen.add(event.content)
-            else:
-                result = "duplicate"
-        batch.count(flow_log.id, LINES, result)
-        if end is not None:
-            batch.newest[flow_log.id] = max(end, batch.newest.get(flow_log.id, 0))
-        if result == "counted" and isinstance(line, Record):
-            endpoint_id = self.index.endpoint_of[line.interface_id]
-            batch.count(endpoint_id, RECORDS, line.action)
-            if line.bytes is not None:
-                batch.count(endpoint_id, BYTES, line.action, line.bytes)
-            if line.packets is not None:
-                batch.count(endpoint_id, PACKETS, line.action, line.packets)
-            if line.refused_connection:
-                batch.count(endpoint_id, REJECTED_CONNECTIONS, "")
-        elif isinstance(line, Malformed):
-            self.malformed[flow_log.id] = (line.reason, event.message[:200])
-
-    def zeros(self) -> set[CounterKey]:
-        """Return the counters that this group tells about: they exist from now on, 0 or more."""
-        keys = {CounterKey(i, LINES, result) for i in self.ids for result in RESULTS}
-        for interface_id, endpoint_id in self.index.endpoint_of.items():
-            for action in ACTIONS:
-                flow_log = self.index.chosen.get((interface_id, action))
-                fields = layout(flow_log) if flow_log and flow_log.id in self.ids else None
-                if flow_log is None or fields is None or not flow_log.delivers:
-                    continue
-                keys.add(CounterKey(endpoint_id, RECORDS, action))
-                if fields.bytes is not None:
-                    keys.add(CounterKey(endpoint_id, BYTES, action))
-                if fields.packets is not None:
-                    keys.add(CounterKey(endpoint_id, PACKETS, action))
-                if fields.tcp_flags is not None and action == "REJECT":
-                    keys.add(CounterKey(endpoint_id, REJECTED_CONNECTIONS, ""))
-        return keys
-
-    def _overlap(self, line: Record, flow_logs: tuple[FlowLog, ...]) -> bool:
-        """Whether several of the flow logs deliver the interface's records to this group."""
-        interface = self.index.interfaces.get(line.interface_id)
-        covering = [f for f in flow_logs if interface and f.covers(interface)]
-        return sum(f.logs(line.action) for f in covering) > 1
-
-    def _read(self, message: str) -> tuple[tuple[FlowLog, ...], Line]:
-        """Return the flow logs whose layout the line has, and what it says.
-
-        Flow logs of different layouts may share a group, and then a stream. A line that fits
-        none, or reads differently in two, is malformed: it is never guessed.
-        """
-        fitting: dict[Line, list[FlowLog]] = {}
-        reasons: list[Malformed] = []
-        for fields, flow_logs in self.layouts.items():
-            line = parse(message, fields)
-            if isinstance(line, Malformed):
-                reasons.append(line)
-            else:
-                fitting.setdefault(line, []).extend(flow_logs)
-        if len(fitting) == 1:
-            (line, found) = next(iter(fitting.items()))
-            return tuple(found), line
-        if fitting:
-            return self.flow_logs, Malformed("fits several formats of this group differently")
-        return self.flow_logs, reasons[0]
-
-    def _judge(
-        self, event: Event, flow_logs: tuple[FlowLog, ...], line: Line
-    ) -> tuple[FlowLog, str]:
-        """Return the flow log that a line is put down to, and the line's fate."""
-        first = flow_logs[0]
-        if isinstance(line, Malformed):
-            return first, "malformed"
-        if isinstance(line, Gap):
-            return first, line.kind
-        if line.interface_id not in self.index.endpoint_of:
-            return first, "other"
-        cuts = self.choices.get((line.interface_id, line.action), [])
-        spoke = next((flow_log for since, flow_log in cuts if since <= line.start), None)
-        chosen = next((f for f in flow_logs if f.id == spoke), None)
-        if chosen is None:
-            # Another flow log speaks for this interface and has delivered this record as well.
-            return first, "duplicate"
-        if line.start < self.first_seen[chosen.id]:
-            return chosen, "before_start"
-        if event.ingested - line.end > self.lookback:
-            return chosen, "late"
-        return chosen, "counted"
+    def __init__(self, problem: Unavailable[None], read_to: float | None) -> None:
+        super().__init__(problem.reason)
+        self.problem = problem
+        self.read_to = read_to

@@ -17,10 +17,10 @@ from exporter.store import Batch, Store
 
 
 class Top(NamedTuple):
-    """One of the most rejected: `count` records at least, at most `count` + `error`."""
+    """One of the most rejected: `least` records, and at most `error` more."""
 
     who: Rejected
-    count: int
+    least: int
     error: int
     first: int
     last: int
@@ -47,7 +47,7 @@ class Noted:
             if endpoint == endpoint_id and now - KEPT < bucket + BUCKET:
                 sketch.merge(part)
         found = [Top(who, n, sketch.error, a, b) for who, (n, a, b) in sketch.counts.items()]
-        return sorted(found, key=lambda top: (-top.count, top.who))[:most]
+        return sorted(found, key=lambda top: (-top.least, top.who))[:most]
 
 
 class Notes:
@@ -72,10 +72,14 @@ class Notes:
             if minute >= oldest:
                 for port, amount in ports.items():
                     batch.recent[endpoint_id, minute, port.protocol, port.port] = amount
-        accepted = set()
+        accepted: set[Port] = set()
         for port in tally.accepted:
             known = self._accepted.get(port.endpoint_id, set())
-            room = PORTS_ACCEPTED - len(known) - sum(p.endpoint_id == port.endpoint_id for p in accepted)
+            room = (
+                PORTS_ACCEPTED
+                - len(known)
+                - sum(p.endpoint_id == port.endpoint_id for p in accepted)
+            )
             if port not in known and room > 0:
                 accepted.add(port)
         batch.accepted = {(p.endpoint_id, p.protocol, p.port) for p in accepted}

@@ -9,9 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from exporter.aws.errors import AWS_ERRORS, MALFORMED_ANSWER, unavailable
+from exporter.aws.errors import AWS_ERRORS, MALFORMED_ANSWER, code_of, unavailable
 from exporter.flowlogs import parquet
 from exporter.flowlogs.attribute import layout
 from exporter.flowlogs.passing import Pass
@@ -95,7 +93,9 @@ class Objects:
                 if file.etag and file.etag != etag:
                     # Encrypted or copied again: the same lines, and they are counted already.
                     self.context.tell(
-                        f"{file.bucket}/{file.key}", "was written again; it is not counted again", ""
+                        f"{file.bucket}/{file.key}",
+                        "was written again; it is not counted again",
+                        "",
                     )
         new = [f for f in files if f.seen not in known and not self._waits(f)]
         table = Table(self.context.judge([self.flow_log], {self.flow_log.id: self.flow_log.id}))
@@ -159,9 +159,7 @@ class Objects:
             for _, future in running:
                 future.cancel()
 
-    def _one(
-        self, client: Any, table: Table, file: Object
-    ) -> Counted | Unavailable[None] | None:
+    def _one(self, client: Any, table: Table, file: Object) -> Counted | Unavailable[None] | None:
         try:
             return self._counted(client, table, file, STEP)
         except CorruptFile:
@@ -193,7 +191,6 @@ class Objects:
 
 def _failed(file: Object, error: Exception) -> Counted | Unavailable[None]:
     """Return what a file is that could not be read: one that has gone has no more lines."""
-    code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else ""
-    if code in ("NoSuchKey", "404"):
+    if code_of(error) in ("NoSuchKey", "404"):
         return Counted(file, Tally(), "has gone before it could be read")
     return unavailable(error)

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -109,7 +110,7 @@ def _count(frame: pl.DataFrame, sums: Sums, delivered: float, tally: Tally) -> N
         .then(pl.lit("record"))
         .otherwise(pl.lit("malformed"))
     )
-    newest = frame.filter(
+    newest: Any = frame.filter(
         (pl.col("kind") != "malformed") & (pl.col("end") <= delivered + CLOCKS_DIFFER)
     )["end"].max()
     counts = dict(frame.group_by("kind").len().iter_rows())

@@ -45,8 +45,9 @@ def decide(
         history = known.get((resource, action))
         if history is None:
             # What was said of the subnet or the VPC until now was said of this too.
-            history = next((known[up, action] for up in _above(index, resource)
-                            if (up, action) in known), [])
+            history = next(
+                (known[up, action] for up in _above(index, resource) if (up, action) in known), []
+            )
             new += [(resource, action, since, name) for since, name in history]
         if not history:
             # The first one holds for ever back: when it was first seen bounds it.

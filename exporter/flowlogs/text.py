@@ -30,6 +30,8 @@ STEP, SMALL_STEP = 131_072, 256
 # AWS closes a file at 75 MB; a file that grows beyond this is no flow log.
 LARGEST_FILE = 8 * 1024**3
 _GZIP = b"\x1f\x8b"
+# No chunk is empty.
+_END = b""
 _WINDOW = 31
 
 
@@ -48,8 +50,8 @@ def plain(chunks: Iterable[bytes], step: int = STEP) -> Iterator[bytes]:
     corrupt all but the text of the last `step` bytes.
     """
     parts = (chunk[i : i + step] for chunk in chunks for i in range(0, len(chunk), step))
-    data = next(parts, b"")
-    while 0 < len(data) < len(_GZIP) and (more := next(parts, b"")):
+    data = next(parts, _END)
+    while 0 < len(data) < len(_GZIP) and (more := next(parts, _END)):
         data += more
     if not data.startswith(_GZIP):
         yield data
@@ -60,7 +62,7 @@ def plain(chunks: Iterable[bytes], step: int = STEP) -> Iterator[bytes]:
     while True:
         try:
             text = member.decompress(data, 4 * SLICE)
-        except isal_zlib.error as error:
+        except isal_zlib.error as error:  # type: ignore[misc]  # zlib.error
             raise CorruptFile(f"corrupt gzip: {error}") from None
         whole += len(text)
         yield text
@@ -71,16 +73,15 @@ def plain(chunks: Iterable[bytes], step: int = STEP) -> Iterator[bytes]:
             # Padding with zeros may follow a member, or another one.
             data = member.unused_data.lstrip(b"\0")
             while not data:
-                more = next(parts, None)
-                if more is None:
+                data = next(parts, _END)
+                if data is _END:
                     return
-                data = more.lstrip(b"\0")
+                data = data.lstrip(b"\0")
             member = isal_zlib.decompressobj(wbits=_WINDOW)
         elif not data:
-            more = next(parts, None)
-            if more is None:
+            data = next(parts, _END)
+            if data is _END:
                 raise BrokenFile("the file ends within a gzip member")
-            data = more
 
 
 @dataclass(slots=True)

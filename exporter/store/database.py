@@ -22,7 +22,7 @@ class StoreError(Exception):
     """Raised when the store cannot be used; says which file, why, and the remedy."""
 
 
-class StoreRefused(StoreError):
+class StoreRefused(StoreError):  # noqa: N818  # names what happened
     """Raised for a store that is not ours to use: another's, a newer one's, one in use."""
 
 

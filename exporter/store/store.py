@@ -133,8 +133,7 @@ class Store(Database):
         return self.run(
             lambda db: frozenset(
                 db.execute(
-                    "SELECT endpoint_id, protocol, port FROM accepted "
-                    "WHERE account=? AND region=?",
+                    "SELECT endpoint_id, protocol, port FROM accepted WHERE account=? AND region=?",
                     scope_of(scope),
                 ).fetchall()
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exporter.flowlogs import attribute, ingest
+from exporter.flowlogs import attribute
 from exporter.model import (
     DnsName,
     Endpoint,
@@ -38,6 +38,7 @@ def endpoint(world: World, endpoint_id: str) -> Json | None:
                 **_glance(estate, found, _Around(estate)),
                 **evidence(estate.inventory, found),
                 "provider": _provider(world, found),
+                "rejected": _rejected(estate, found, world.as_of),
             }
     return None
 
@@ -119,13 +120,40 @@ def _glance(estate: Estate, endpoint: Endpoint, around: _Around) -> dict[str, Js
                     "destination": f.destination,
                     "delivers": f.delivers,
                     "delivery_error": f.delivery_error or None,
-                    "readable": attribute.readable(f),
+                    "readable": attribute.readable(f, estate.source),
                 }
                 for f in around.covering.get(endpoint.id, ())
             ],
         ),
-        "flow_coverage": dict(attribute.coverage(endpoint, estate.index)) if estate.index else None,
+        "flow_coverage": (
+            dict(attribute.coverage(endpoint, estate.index, estate.source))
+            if estate.index
+            else None
+        ),
     }
+
+
+def _rejected(estate: Estate, endpoint: Endpoint, now: float) -> Json:
+    """Who was rejected most in the last hour; None where no flow log tells.
+
+    A count may be too low by its `error` at most: 0 unless a great many were rejected.
+    """
+    told = {key.subject for key in estate.report.counters if key.label == "REJECT"}
+    if endpoint.id not in told:
+        return None
+    return [
+        {
+            "source": top.who.source or None,
+            "port": None if top.who.port < 0 else top.who.port,
+            "protocol": None if top.who.protocol < 0 else top.who.protocol,
+            "side": top.who.side,
+            "count": top.least,
+            "error": top.error,
+            "first_seen": rfc3339(top.first),
+            "last_seen": rfc3339(top.last),
+        }
+        for top in estate.report.noted.top(endpoint.id, now)
+    ]
 
 
 def _not_judged(endpoint: Endpoint, name: DnsName) -> str:
@@ -172,8 +200,8 @@ def _flows(estate: Estate) -> Mapping[str, Json]:
     """The committed counts, by endpoint; none where no flow log tells anything."""
     found: dict[str, dict[str, Json]] = {}
     for key, count in estate.report.counters.items():
-        counts, name = found.setdefault(key.subject, {}), key.name.removeprefix("flow_")
-        if key.name == ingest.REJECTED_CONNECTIONS:
+        counts, name = found.setdefault(key.subject, {}), key.name.replace("flow_", "")
+        if not key.label:
             counts[name] = count
         else:
             counts.setdefault(name, {})[key.label] = count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.flowlogs import attribute, ingest
+from exporter.flowlogs import attribute, tally
 from exporter.publisher import Snapshot
 from exporter.web.plain import Json, rfc3339, unavailable, where
 from exporter.world import Estate
@@ -41,14 +41,19 @@ def status(snapshot: Snapshot) -> Json:
         "aws_requests": [
             {**key._asdict(), "count": count} for key, count in sorted(world.requests.items())
         ],
+        "aws_cost_dollars": [
+            {"aws_service": service, "operation": operation, "dollars": round(dollars, 6)}
+            for (service, operation), dollars in sorted(world.costs.items())
+        ],
     }
 
 
 def _flow_logs(estate: Estate) -> list[Json]:
-    groups = {i: group for group in estate.report.groups.values() for i in group.flow_log_ids}
+    sources = {i: found for found in estate.report.sources.values() for i in found.flow_log_ids}
     found = []
     for flow_log in estate.flow_logs().values():
-        group = groups.get(flow_log.id)
+        source = sources.get(flow_log.id)
+        pick = estate.report.picks.get(flow_log.id)
         newest = estate.report.newest_records.get(flow_log.id)
         found.append(
             {
@@ -58,16 +63,18 @@ def _flow_logs(estate: Estate) -> list[Json]:
                 "traffic_type": flow_log.traffic_type,
                 "destination_type": flow_log.destination_type,
                 "destination": flow_log.destination,
-                "readable": attribute.readable(flow_log),
+                "readable": attribute.readable(flow_log, estate.source),
+                "source": pick.source or None if pick else None,
+                "source_reason": pick.reason if pick else None,
                 "delivers": flow_log.delivers,
                 "delivery_error": flow_log.delivery_error or None,
                 "newest_record": None if newest is None else rfc3339(newest),
-                "read_to": rfc3339(group.read_to) if group and group.read_to else None,
-                "problem": group.problem.reason if group and group.problem else None,
+                "read_to": rfc3339(source.read_to) if source and source.read_to else None,
+                "problem": source.problem.reason if source and source.problem else None,
                 "lines": {
                     key.label: count
                     for key, count in estate.report.counters.items()
-                    if key.subject == flow_log.id and key.name == ingest.LINES
+                    if key.subject == flow_log.id and key.name == tally.LINES
                 },
             }
         )

@@ -119,10 +119,9 @@ def make_line(draw: random.Random, layout: Format, strange: float) -> bytes:
         )
     line = " ".join(tokens).encode()
     if draw.random() < strange:
-        line = draw.choice(
-            [line + b" ", b" " + line, line[: len(line) // 2], b"", line + b" x", line + b"\xff"]
-            + [line.replace(b" ", b"  ", 1), line + b"\r", line.replace(b" ", b"\t", 1)]
-        )
+        mends = [line + b" ", b" " + line, line[: len(line) // 2], b"", line + b" x", line + b"\r"]
+        mends += [line + b"\xff", line.replace(b" ", b"  ", 1), line.replace(b" ", b"\t", 1)]
+        line = draw.choice(mends)
     return line + b"\n"
 
 
