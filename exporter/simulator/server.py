@@ -6,6 +6,7 @@ Beside AWS's own operations there are IMDS under `/latest/`, and `/_simulator/` 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -19,7 +20,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from exporter.simulator import ec2, elbv2, errors, organizations, trail
+from exporter.simulator import buckets, ec2, elbv2, errors, organizations, trail
 from exporter.simulator.call import (
     Call,
     Environ,
@@ -60,6 +61,9 @@ _SERVICES: dict[str, Callable[[World, Call, Row], Row]] = {
 }
 
 
+_QUEUE_URL = re.compile(rb'"QueueUrl"\s*:\s*"[^"]*/(\d{12})/[^"/]+"')
+
+
 class Simulator:
     """A running simulated AWS: `url` for AWS_ENDPOINT_URL, resolvers on 127.0.0.1.
 
@@ -83,6 +87,8 @@ class Simulator:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.dns_port = 0
         self.dns_ports: dict[str, int] = {}
+        buckets.create(world)
+        self.clock.deliveries.notifications.create()
         for (account, region), groups in world.log_groups.items():
             backend = logs_backends[account][region]
             for group in groups:
@@ -106,6 +112,10 @@ class Simulator:
             {"address": f"127.0.0.1:{port}", "vpcs": [vpc]} for vpc, port in self.dns_ports.items()
         ]
 
+    def queues(self) -> list[str]:
+        """Return the URLs of the queues that are told of new flow-log files."""
+        return self.clock.deliveries.notifications.urls(self.url)
+
     def stop(self) -> None:
         """End, and leave nothing in moto, whose state belongs to the whole process."""
         self.clock.stop()
@@ -113,6 +123,8 @@ class Simulator:
         self._server.shutdown()
         self._server.server_close()
         self._dns.stop()
+        self.clock.deliveries.notifications.drop()
+        buckets.drop(self.world)
         for (account, region), groups in self.world.log_groups.items():
             for group in groups:
                 logs_backends[account][region].groups.pop(group, None)
@@ -134,9 +146,18 @@ class Simulator:
         if call.role_arn and self.world.roles and call.role_arn not in self.world.roles:
             error, sts = errors.error_of("denied", call), api("sts")
             return respond(start_response, sts.error(error), sts.content_type, error.status)
-        if call.access_key in self.world.keys:
+        queue = _QUEUE_URL.search(call.body) if call.service == "sqs" else None
+        if queue:
+            # A queue's URL says whose it is; with a policy another account may use it.
+            environ["HTTP_X_MOTO_ACCOUNT_ID"] = queue.group(1).decode()
+        elif call.access_key in self.world.keys:
             environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.caller
-        answer: Iterable[bytes] = self._moto(environ, start_response)
+        answer: Iterable[bytes]
+        if call.service == "s3":
+            with self.clock.deliveries.buckets.lock:
+                answer = self._moto(environ, start_response)
+        else:
+            answer = self._moto(environ, start_response)
         return answer
 
     def _rows(self, call: Call, start_response: StartResponse) -> Iterable[bytes]:
