@@ -20,7 +20,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from exporter.simulator import buckets, ec2, elbv2, errors, insights, organizations, trail
+from exporter.simulator import athena, buckets, ec2, elbv2, errors, insights, organizations, trail
 from exporter.simulator.call import (
     Call,
     Environ,
@@ -78,6 +78,7 @@ class Simulator:
         self.clock = Clock(world, speed, seed)
         self.faults = Faults(self._aws, world, latency)
         self._insights = insights.Insights(self.clock.deliveries.lock)
+        self._athena = athena.Athena(self.clock.deliveries.buckets)
         self._control = Control(world, self.faults, self.clock)
         self._imds = Imds(world)
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -146,6 +147,8 @@ class Simulator:
             return self._rows(call, start_response)
         if call.service == "logs" and call.operation in insights.OPERATIONS:
             return self._own(call, start_response, self._insights.answer)
+        if call.service == "athena" and call.operation in athena.OPERATIONS:
+            return self._own(call, start_response, self._athena.answer)
         if call.role_arn and self.world.roles and call.role_arn not in self.world.roles:
             error, sts = errors.error_of("denied", call), api("sts")
             return respond(start_response, sts.error(error), sts.content_type, error.status)
