@@ -17,7 +17,7 @@ from exporter.simulator.athena_tables import StatementError, Table
 
 Read = Callable[[str, str], bytes | None]
 Keys = Callable[[str, str], list[str] | None]
-# Trino's functions that DuckDB has by another name, or that give another nothing.
+# Trino's functions that DuckDB has by another name, or that is null there and 0 in Trino.
 _MACROS = (
     "approx_distinct(x) AS approx_count_distinct(x)",
     "bitwise_and(a, b) AS (a & b)",
@@ -27,6 +27,12 @@ _MACROS = (
     "from_unixtime(s) AS to_timestamp(s)",
     "regexp_like(s, p) AS regexp_matches(s, p)",
     "to_unixtime(t) AS epoch(t)",
+)
+_SETTINGS = (
+    "threads = 1",
+    "integer_division = true",
+    "TimeZone = 'UTC'",
+    "autoinstall_known_extensions = false",
 )
 # What the columns of a result are called in Trino; sums of BIGINT are wider in DuckDB.
 _TRINO = {"HUGEINT": "bigint", "TIMESTAMP WITH TIME ZONE": "timestamp with time zone"}
@@ -68,7 +74,7 @@ def run(
     sql = re.sub(r'"?awsdatacatalog"?\s*\.\s*', "", sql.strip().rstrip(";"), flags=re.IGNORECASE)
     used = _used(sql, database, tables)
     with tempfile.TemporaryDirectory(prefix="athena-") as directory, duckdb.connect() as db:
-        for setting in ("threads = 1", "integer_division = true", "TimeZone = 'UTC'"):
+        for setting in _SETTINGS:
             db.execute(f"SET {setting}")
         for macro in _MACROS:
             db.execute(f"CREATE MACRO {macro}")
