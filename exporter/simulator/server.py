@@ -1,4 +1,4 @@
-"""The simulated AWS over HTTP: most services from the world's rows, STS and Logs from moto.
+"""The simulated AWS over HTTP: most services from the world's rows, the rest from moto.
 
 Beside AWS's own operations there are IMDS under `/latest/`, and `/_simulator/` for tests.
 """

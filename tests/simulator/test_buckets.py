@@ -21,6 +21,7 @@ from exporter.simulator import buckets
 from exporter.simulator.server import Simulator
 from exporter.simulator.state import ACCOUNT, REGION, Queue, Row, Traffic, World
 from exporter.simulator.world import RICH_FORMAT, ZONES, Builder
+from tests.harness import simulator
 from tests.simulator.conftest import Client, clients_of
 
 OTHER = "222233334444"
@@ -78,8 +79,11 @@ class Running:
 
     def keys(self, name: str) -> list[str]:
         """Return the keys of a flow log's files."""
-        listed = self.client("s3").list_objects_v2(Bucket=BUCKETS[name]["bucket"])["Contents"]
-        return [o["Key"] for o in listed if self.flow_logs[name] in o["Key"]]
+        pages = self.client("s3").get_paginator("list_objects_v2")
+        listed = pages.paginate(Bucket=BUCKETS[name]["bucket"], PaginationConfig={"PageSize": 3})
+        found = [o["Key"] for page in listed for o in page["Contents"]]
+        assert found == sorted(set(found))
+        return [key for key in found if self.flow_logs[name] in key]
 
     def read(self, name: str, key: str) -> bytes:
         answer = self.client("s3").get_object(Bucket=BUCKETS[name]["bucket"], Key=key)
@@ -250,6 +254,14 @@ def test_a_queue_is_its_owners(running: Running) -> None:
     sqs = running.client("sqs", OTHER)
     names = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
     assert names["QueueArn"] == f"arn:aws:sqs:{REGION}:{ACCOUNT}:plain"
+
+
+def test_the_process_tells_its_queues() -> None:
+    """Who starts the organisation's simulator is told where its queues are."""
+    with simulator("--world", "organisation", "--no-clock") as aws:
+        url = aws.about["url"]
+        assert aws.about["queues"] == [f"{url}/{OTHER}/flow-log-files"]
+        assert url.startswith("http://127.0.0.1:")
 
 
 def test_old_files_go() -> None:
