@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from exporter.flowlogs.formats import DEFAULT
 from exporter.simulator import log_files
+from exporter.simulator.athena_engine import run
 from exporter.simulator.athena_tables import StatementError, create
 from exporter.simulator.faults import Fault
 from exporter.simulator.server import Simulator
@@ -322,6 +324,13 @@ def test_the_delivered_files_can_be_asked(running: Running) -> None:
     assert running.ask("SELECT count(*) FROM flow.text WHERE day = '2023/11/14'")[0] == [
         [str(count)]
     ]
+
+
+def test_without_duckdb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks without DuckDB is told what to install."""
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(StatementError, match="pip install"):
+        run("SELECT 1", "default", {}, lambda *_: [], lambda *_: None)
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,35 @@ def test_long_aggregation(made: tuple[World, list[Delivery]]) -> None:
     del world
 
 
+def test_records_at_clients_count_once_and_in_the_vpc(
+    made: tuple[World, list[Delivery]],
+) -> None:
+    """A client's records are an endpoint's when it is in its VPC, of one of its flow logs."""
+    world, deliveries = made
+    rows = [d for d in deliveries if d.clients_of[0]]
+    found = defaultdict(set)
+    for d in rows:
+        assert d.truth is None
+        for endpoint in d.clients_of[0]:
+            found[endpoint].add(d.stream.removesuffix("-all").removesuffix("-accept"))
+    vpcs = {
+        i["NetworkInterfaceId"]: i["VpcId"]
+        for tables in world.tables.values()
+        for i in tables.get("NetworkInterfaces", ())
+    }
+    hub = world.row("VpcEndpoints", "VpcEndpointId", world.scenarios["hub-kms"].id)
+    clients = {
+        t.client_interface_id for t in world.traffic if t.endpoint_id == hub["VpcEndpointId"]
+    }
+    here = {c for c in clients if vpcs[c] == hub["VpcId"]}
+    assert found[hub["VpcEndpointId"]] == here < clients
+    twice = world.scenarios["overlapping-logs"].id
+    lines = [d.line for d in rows if twice in d.clients_of[0]]
+    assert len(lines) == len(set(lines)) > 0
+    six = world.scenarios["ipv6"].id
+    assert any(" 2001:db8:" in d.line for d in rows if six in d.clients_of[0])
+
+
 def test_the_toggled_group_leaves_events() -> None:
     """The clock opens and closes a group through the calls that CloudTrail records."""
     world = organisation()
