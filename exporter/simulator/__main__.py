@@ -59,6 +59,7 @@ def _about(simulator: Simulator) -> dict[str, object]:
         "url": simulator.url,
         "dns_port": simulator.dns_port,
         "resolvers": simulator.resolvers(),
+        "queues": simulator.queues(),
         "access_key": next(iter(world.keys)),
         "vpc_ids": world.vpc_ids(),
         "broken": world.broken,

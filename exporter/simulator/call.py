@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 from moto.iam.models import get_account_id_from
 
+from exporter.simulator import rest
 from exporter.simulator.state import Where, World
 
 Environ = dict[str, Any]
@@ -55,6 +56,10 @@ def identify(world: World, environ: Environ) -> Call | None:
     role = ""
     if target:
         operation = target.rpartition(".")[2]
+    elif signed == "s3":
+        operation = rest.operation(
+            environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
+        )
     else:
         form = parse_qs(body.decode("utf-8", "replace"))
         operation = form.get("Action", [""])[0]

@@ -5,6 +5,7 @@ Stamps are wall-clock; `speed` shortens how long a window is aggregated and take
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -14,6 +15,7 @@ from ipaddress import ip_network
 
 from exporter.simulator import changes, groups, network, records, trail
 from exporter.simulator.delivery import Deliveries, Delivery
+from exporter.simulator.owners import NOBODY, Owners
 from exporter.simulator.records import Record
 from exporter.simulator.state import Row, Traffic, Where, World
 
@@ -33,7 +35,7 @@ class Clock:
         self._random = random.Random(seed)
         self._window = max(1.0, AGGREGATION / speed)
         self._delay = DELIVERY / speed
-        self.deliveries = Deliveries()
+        self.deliveries = Deliveries(world, seed)
         self._windows = 0
         self._stop = threading.Event()
         self.running = True
@@ -70,27 +72,16 @@ class Clock:
             seen: dict[str, list[Record]] = defaultdict(list)
             for record in self._records():
                 seen[record.interface["NetworkInterfaceId"]].append(record)
-            endpoints = {
-                i: row["VpcEndpointId"]
-                for tables in self._world.tables.values()
-                for row in tables.get("VpcEndpoints", ())
-                for i in row["NetworkInterfaceIds"]
-            }
+            owners = Owners.of(self._world)
             for account_region, tables in self._world.tables.items():
                 where = Where(*account_region)
                 flow_logs = [f for f in tables.get("FlowLogs", ()) if _delivers(f)]
                 for interface in tables.get("NetworkInterfaces", ()):
                     covering = [f for f in flow_logs if covers(f, interface)]
-                    name = interface["NetworkInterfaceId"]
+                    found = seen.get(interface["NetworkInterfaceId"], [])
                     for flow_log in covering:
-                        self._write(
-                            where,
-                            flow_log,
-                            interface,
-                            seen.get(name, []),
-                            endpoints.get(name) if flow_log is authoritative(covering) else None,
-                            (start, end),
-                        )
+                        told = owners if flow_log is authoritative(covering) else NOBODY
+                        self._write(where, flow_log, interface, found, told, (start, end))
         self._windows += 1
 
     def _toggle(self) -> None:
@@ -161,7 +152,7 @@ class Clock:
         flow_log: Row,
         interface: Row,
         seen: list[Record],
-        endpoint_id: str | None,
+        owners: Owners,
         window: tuple[int, int],
     ) -> None:
         """Put on their way what a flow log has of a window at one interface."""
@@ -170,20 +161,34 @@ class Clock:
         # Records of a long aggregation come at its end; in windows of the short one.
         length = max(1, int(flow_log["MaxAggregationInterval"] // AGGREGATION))
         late = (-(self._windows + 1) % length) * self._window
-        due = end + late + self._delay * self._random.uniform(0.2, 1.2)
+        due = self._due(flow_log, end + late)
         stamps = {"start": start, "end": end}
         stream = f"{interface['NetworkInterfaceId']}-{flow_log['TrafficType'].lower()}"
-        group = flow_log["LogGroupName"]
+
+        def send(
+            fields: Row,
+            truth: tuple[str, str, int, int] | None = None,
+            clients_of: tuple[tuple[str, ...], str] = ((), ""),
+        ) -> None:
+            text = records.line(flow_log, where, interface, {**fields, **stamps})
+            self.deliveries.pending.append(
+                Delivery(due, where, flow_log, stream, start, end, text, truth, clients_of)
+            )
+
         for record in wanted:
-            text = records.line(flow_log, where, interface, {**record.fields(), **stamps})
-            truth = None
-            if endpoint_id:
-                truth = (endpoint_id, record.action, record.size, record.packets)
-            self.deliveries.pending.append(Delivery(due, where, group, stream, start, text, truth))
+            own, others = owners.about(record)
+            action = record.action
+            truth = (own, action, record.size, record.packets) if own else None
+            send(record.fields(), truth, (others, action))
         if not wanted and not late:
-            fields = {"log-status": "NODATA", **stamps}
-            text = records.line(flow_log, where, interface, fields)
-            self.deliveries.pending.append(Delivery(due, where, group, stream, start, text, None))
+            send({"log-status": "NODATA"})
+
+    def _due(self, flow_log: Row, end: float) -> float:
+        """Return when an interface's records that end then arrive; files come in batches."""
+        due = end + self._delay * self._random.uniform(0.2, 1.2)
+        if flow_log["LogDestinationType"] == "s3":
+            return math.ceil(due / self._delay) * self._delay
+        return due
 
 
 def _region(endpoint: Row) -> str:

@@ -57,12 +57,13 @@ class Running:
             f"      - {{address: '{r['address']}', vpcs: [{', '.join(r['vpcs'])}]}}\n"
             for r in self.about["resolvers"]
         )
+        queues = ", ".join(f"'{url}'" for url in self.about["queues"])
         return (
             f"organization: {{role_name: {ROLE}, regions: all}}\n"
             "collectors:\n"
             "  inventory: {interval: 3s}\n"
             f"  dns:\n    interval: 5s\n    resolvers:\n{resolvers}"
-            "  flow_logs: {interval: 2s, lookback: 5m}\n"
+            f"  flow_logs: {{interval: 2s, lookback: 5m, notifications: [{queues}]}}\n"
             "metrics: {tag_labels: [team]}\n"
         )
 

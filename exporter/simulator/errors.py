@@ -1,6 +1,7 @@
 """How each service says no: throttled, denied, expired, broken, in its own words.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/CommonErrors.html
 """
 
@@ -22,6 +23,8 @@ _WORDS = {
         400,
         "You have sent too many requests in too short a period of time.",
     ),
+    ("throttled", "s3"): ("SlowDown", 503, "Please reduce your request rate."),
+    ("throttled", "sqs"): ("RequestThrottled", 400, "Request is throttled."),
     ("throttled", ""): ("ThrottlingException", 400, _RATE),
     ("denied", "ec2"): ("UnauthorizedOperation", 403, ""),
     ("denied", "elbv2"): ("AccessDenied", 403, ""),
@@ -31,15 +34,19 @@ _WORDS = {
         400,
         "You don't have permissions to access this resource.",
     ),
+    ("denied", "s3"): ("AccessDenied", 403, ""),
+    ("denied", "sqs"): ("AccessDenied", 403, ""),
     ("denied", ""): ("AccessDeniedException", 400, ""),
     ("expired", "ec2"): ("RequestExpired", 400, "Request has expired."),
     ("expired", "elbv2"): ("ExpiredToken", 403, _EXPIRED),
     ("expired", "sts"): ("ExpiredToken", 403, _EXPIRED),
+    ("expired", "s3"): ("ExpiredToken", 400, "The provided token has expired."),
     ("expired", ""): ("ExpiredTokenException", 400, _EXPIRED),
     ("error", "ec2"): ("InternalError", 500, _INTERNAL),
     ("error", "elbv2"): ("InternalFailure", 500, _INTERNAL),
     ("error", "sts"): ("InternalFailure", 500, _INTERNAL),
     ("error", "organizations"): ("ServiceException", 500, _INTERNAL),
+    ("error", "s3"): ("InternalError", 500, "We encountered an internal error. Please try again."),
     ("error", ""): ("InternalFailure", 500, _INTERNAL),
 }
 KINDS = frozenset(kind for kind, _ in _WORDS)

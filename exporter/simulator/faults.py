@@ -114,7 +114,9 @@ class Faults:
                 return self._app(environ, start_response)
             return respond(start_response, page, service.content_type)
         error = errors.error_of(fault.kind, call)
-        return respond(start_response, service.error(error), service.content_type, error.status)
+        # What answers a HEAD has no body, not even an error.
+        body = b"" if environ["REQUEST_METHOD"] == "HEAD" else service.error(error)
+        return respond(start_response, body, service.content_type, error.status)
 
     def _counted(self, call: Call) -> tuple[Fault | None, threading.Event]:
         with self._lock:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 from exporter.flowlogs.formats import DEFAULT
 from exporter.simulator.networks import EVERYWHERE, NetworkBuilder
-from exporter.simulator.state import Row
+from exporter.simulator.state import Queue, Row
 
 CREATED = datetime(2024, 1, 1, tzinfo=UTC)
 # A rule of a group: protocol, port or None, and a CIDR block, a group's or a prefix list's id.
@@ -129,38 +130,82 @@ class InterfaceBuilder(NetworkBuilder):
     def flow_log(
         self,
         resource_id: str,
-        group: str,
+        group: str = "",
         log_format: str = DEFAULT,
         *,
         traffic: str = "ALL",
         aggregation: int = 60,
         error: str = "",
+        bucket: str = "",
+        prefix: str = "",
+        parquet: bool = False,
+        hive: bool = False,
+        per_hour: bool = False,
     ) -> str:
-        """Add a flow log of the resource's traffic, to a log group; returns its id."""
+        """Add a flow log of the resource's traffic, to a log group or a bucket; returns its id.
+
+        A bucket that no account has yet becomes this account's. `prefix` has no slash at its end.
+        """
         flow_log_id = self.new_id("fl")
-        account, region = self.where
+        if bucket:
+            destination = self._to_bucket(bucket, prefix, parquet, hive, per_hour)
+        else:
+            destination = self._to_group(group)
         self.table("FlowLogs").append(
             {
                 "FlowLogId": flow_log_id,
                 "FlowLogStatus": "ACTIVE",
                 "ResourceId": resource_id,
                 "TrafficType": traffic,
-                "LogDestinationType": "cloud-watch-logs",
-                "LogGroupName": group,
-                "LogDestination": f"arn:aws:logs:{region}:{account}:log-group:{group}",
+                **destination,
                 "LogFormat": log_format,
                 "MaxAggregationInterval": aggregation,
-                "DeliverLogsPermissionArn": f"arn:aws:iam::{account}:role/flow-logs",
                 "DeliverLogsStatus": "FAILED" if error else "SUCCESS",
                 **({"DeliverLogsErrorMessage": error} if error else {}),
                 "CreationTime": CREATED,
                 "Tags": [],
             }
         )
+        return flow_log_id
+
+    def queue(
+        self,
+        name: str,
+        bucket: str,
+        envelope: Literal["plain", "sns", "eventbridge"] = "plain",
+        duplicates: float = 0.0,
+    ) -> None:
+        """Add a queue that is told of the objects of a bucket of the account's."""
+        queues = self.world.queues.setdefault(self.where, [])
+        queues.append(Queue(name, bucket, envelope, duplicates))
+
+    def _to_group(self, group: str) -> Row:
+        account, region = self.where
         groups = self.world.log_groups.setdefault(self.where, [])
         if group not in groups:
             groups.append(group)
-        return flow_log_id
+        return {
+            "LogDestinationType": "cloud-watch-logs",
+            "LogGroupName": group,
+            "LogDestination": f"arn:aws:logs:{region}:{account}:log-group:{group}",
+            "DeliverLogsPermissionArn": f"arn:aws:iam::{account}:role/flow-logs",
+        }
+
+    def _to_bucket(
+        self, bucket: str, prefix: str, parquet: bool, hive: bool, per_hour: bool
+    ) -> Row:
+        # A name is in use once in the world, whoever's it is.
+        if not any(bucket in names for names in self.world.buckets.values()):
+            self.world.buckets.setdefault(self.where, []).append(bucket)
+        return {
+            "LogDestinationType": "s3",
+            "LogDestination": f"arn:aws:s3:::{bucket}" + (f"/{prefix}/" if prefix else ""),
+            "DestinationOptions": {
+                "FileFormat": "parquet" if parquet else "plain-text",
+                "HiveCompatiblePartitions": hive,
+                "PerHourPartition": per_hour,
+            },
+        }
 
     def _rule(self, group_id: str, is_egress: bool, rule: Rule) -> None:
         protocol, port, peer = rule

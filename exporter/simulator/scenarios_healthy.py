@@ -38,11 +38,14 @@ def declare(stage: Stage) -> None:
     _firewall(stage)
     lattice.resource(stage, shop, "database", "A database, by a resource configuration.")
     lattice.service_network(stage, shop, "mesh", "A service network with two associations.")
-    six = stage.vpc("six", ip="dualstack")
+    # Its flow log is Parquet, and a queue is told of each file.
+    six = stage.vpc("six", ip="dualstack", flow_log={"bucket": "flow-logs-six", "parquet": True})
+    stage.consumer.queue("flow-log-files", "flow-logs-six", duplicates=0.1)
     both = [("tcp", 443, six.cidr), ("tcp", 443, "2001:db8::/32")]
     endpoint("dualstack", six, "kms", "Answers with A and AAAA.", ip="dualstack", ingress=both)
     endpoint("ipv6", six, "lambda", "Answers with AAAA only.", ip="ipv6", ingress=both)
-    far = stage.vpc("far", build=stage.consumer_us)
+    # Its log group is meant for Logs Insights.
+    far = stage.vpc("far", build=stage.consumer_us, flow_log={"group": "/insights/far"})
     endpoint(
         "cross-region",
         far,

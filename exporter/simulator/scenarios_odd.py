@@ -101,7 +101,8 @@ def _hub_and_spoke(stage: Stage) -> None:
 
 def _groups(stage: Stage) -> None:
     """Add endpoints whose groups say in other ways that the clients may come in."""
-    vpc = stage.vpc("groups")
+    # Its flow log is text in a bucket.
+    vpc = stage.vpc("groups", flow_log={"bucket": "flow-logs-groups", "prefix": "vpc"})
     ranges = stage.consumer.prefix_list("office", vpc.cidr, "192.0.2.0/24")
     by_group = [("tcp", 443, vpc.client_group)]
     stage.endpoint("sg-by-group", vpc, "sqs", "Lets a group in, the clients'.", ingress=by_group)
@@ -113,7 +114,8 @@ def _groups(stage: Stage) -> None:
 
 def _shared(stage: Stage) -> None:
     """Add an endpoint in a VPC that its owner shares: both accounts list it."""
-    vpc = stage.vpc("shared")
+    hourly = {"bucket": "flow-logs-shared", "hive": True, "per_hour": True}
+    vpc = stage.vpc("shared", flow_log=hourly)
     endpoint_id = stage.endpoint(
         "shared-vpc", vpc, "sts", "In a shared VPC: the participant lists the owner's endpoint too."
     )

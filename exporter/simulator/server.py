@@ -1,4 +1,4 @@
-"""The simulated AWS over HTTP: most services from the world's rows, STS and Logs from moto.
+"""The simulated AWS over HTTP: most services from the world's rows, the rest from moto.
 
 Beside AWS's own operations there are IMDS under `/latest/`, and `/_simulator/` for tests.
 """
@@ -6,6 +6,7 @@ Beside AWS's own operations there are IMDS under `/latest/`, and `/_simulator/` 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -19,7 +20,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from exporter.simulator import ec2, elbv2, errors, organizations, trail
+from exporter.simulator import athena, buckets, ec2, elbv2, errors, insights, organizations, trail
 from exporter.simulator.call import (
     Call,
     Environ,
@@ -33,7 +34,7 @@ from exporter.simulator.control import Control
 from exporter.simulator.dns import DnsServers
 from exporter.simulator.faults import Faults
 from exporter.simulator.imds import Imds
-from exporter.simulator.state import PUBLIC, Row, World
+from exporter.simulator.state import PUBLIC, Row, Where, World
 from exporter.simulator.wire import AwsError, api
 
 
@@ -60,6 +61,9 @@ _SERVICES: dict[str, Callable[[World, Call, Row], Row]] = {
 }
 
 
+_QUEUE_URL = re.compile(rb'"QueueUrl"\s*:\s*"[^"]*/(\d{12})/[^"/]+"')
+
+
 class Simulator:
     """A running simulated AWS: `url` for AWS_ENDPOINT_URL, resolvers on 127.0.0.1.
 
@@ -73,6 +77,8 @@ class Simulator:
         self.world = world
         self.clock = Clock(world, speed, seed)
         self.faults = Faults(self._aws, world, latency)
+        self._insights = insights.Insights(self.clock.deliveries.lock)
+        self._athena = athena.Athena(self.clock.deliveries.buckets)
         self._control = Control(world, self.faults, self.clock)
         self._imds = Imds(world)
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -83,6 +89,8 @@ class Simulator:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.dns_port = 0
         self.dns_ports: dict[str, int] = {}
+        buckets.create(world)
+        self.clock.deliveries.notifications.create()
         for (account, region), groups in world.log_groups.items():
             backend = logs_backends[account][region]
             for group in groups:
@@ -106,6 +114,10 @@ class Simulator:
             {"address": f"127.0.0.1:{port}", "vpcs": [vpc]} for vpc, port in self.dns_ports.items()
         ]
 
+    def queues(self) -> list[str]:
+        """Return the URLs of the queues that are told of new flow-log files."""
+        return self.clock.deliveries.notifications.urls(self.url)
+
     def stop(self) -> None:
         """End, and leave nothing in moto, whose state belongs to the whole process."""
         self.clock.stop()
@@ -113,6 +125,8 @@ class Simulator:
         self._server.shutdown()
         self._server.server_close()
         self._dns.stop()
+        self.clock.deliveries.notifications.drop()
+        buckets.drop(self.world)
         for (account, region), groups in self.world.log_groups.items():
             for group in groups:
                 logs_backends[account][region].groups.pop(group, None)
@@ -131,13 +145,38 @@ class Simulator:
             return respond(start_response, b"unsigned\n", "text/plain", 403)
         if call.service in _SERVICES:
             return self._rows(call, start_response)
+        if call.service == "logs" and call.operation in insights.OPERATIONS:
+            return self._own(call, start_response, self._insights.answer)
+        if call.service == "athena" and call.operation in athena.OPERATIONS:
+            return self._own(call, start_response, self._athena.answer)
         if call.role_arn and self.world.roles and call.role_arn not in self.world.roles:
             error, sts = errors.error_of("denied", call), api("sts")
             return respond(start_response, sts.error(error), sts.content_type, error.status)
-        if call.access_key in self.world.keys:
+        queue = _QUEUE_URL.search(call.body) if call.service == "sqs" else None
+        if queue:
+            # A queue's URL says whose it is; with a policy another account may use it.
+            environ["HTTP_X_MOTO_ACCOUNT_ID"] = queue.group(1).decode()
+        elif call.access_key in self.world.keys:
             environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.caller
-        answer: Iterable[bytes] = self._moto(environ, start_response)
+        answer: Iterable[bytes]
+        if call.service == "s3":
+            with self.clock.deliveries.buckets.lock:
+                answer = self._moto(environ, start_response)
+        else:
+            answer = self._moto(environ, start_response)
         return answer
+
+    def _own(
+        self, call: Call, start_response: StartResponse, answer: Callable[[Where, str, Row], Row]
+    ) -> Iterable[bytes]:
+        """Answer, for one of moto's services, what moto does not."""
+        service = api(call.service)
+        try:
+            found = answer(call.where, call.operation, service.parse(call.operation, call.body))
+        except AwsError as error:
+            return respond(start_response, service.error(error), service.content_type, error.status)
+        body = service.answer(call.operation, found)
+        return respond(start_response, body, service.content_type)
 
     def _rows(self, call: Call, start_response: StartResponse) -> Iterable[bytes]:
         service = api(call.service)

@@ -5,7 +5,7 @@ A declaration names only its deviation from the healthy default.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,13 +48,16 @@ class Stage:
         name: str,
         *,
         build: Builder | None = None,
-        flow_log: bool = True,
+        flow_log: bool | Mapping[str, Any] = True,
         log_format: str = RICH_FORMAT,
         egress: Sequence[Rule] = ALL_OUT,
         ip: str = "ipv4",
         **deviation: Any,
     ) -> Vpc:
-        """Add a VPC of three zones with clients and endpoints in subnets of their own."""
+        """Add a VPC of three zones with clients and endpoints in subnets of their own.
+
+        `flow_log` is how its flow log deviates from one to a log group, or whether it has one.
+        """
         build = build or self.consumer
         self._networks += 1
         cidr = f"10.{self._networks}.0.0/16"
@@ -62,7 +65,8 @@ class Stage:
             cidr, name, zones=3, tiers=("app", "endpoints"), ipv6=ip != "ipv4", **deviation
         )
         if flow_log:
-            build.flow_log(vpc_id, f"/vpc/{name}", log_format)
+            given = {} if flow_log is True else flow_log
+            build.flow_log(vpc_id, **{"group": f"/vpc/{name}", "log_format": log_format, **given})
         # Groups with IPv6 rules where there is IPv6.
         six: list[Rule] = [("-1", None, "::/0")] if ip != "ipv4" else []
         group = build.security_group(vpc_id, f"{name}-clients", None, egress=[*egress, *six])

@@ -45,6 +45,20 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue that is told of each object that comes into a bucket of its account.
+
+    `envelope` is what stands around S3's event on its way; `duplicates` is how likely a message
+    comes twice.
+    """
+
+    name: str
+    bucket: str
+    envelope: Literal["plain", "sns", "eventbridge"] = "plain"
+    duplicates: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """What is right or wrong, on purpose, with one endpoint or service.
 
@@ -67,6 +81,9 @@ class World:
 
     tables: dict[tuple[str, str], Tables] = field(default_factory=dict)
     log_groups: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    # Buckets that flow logs are delivered to, and the queues that are told of their objects.
+    buckets: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    queues: dict[tuple[str, str], list[Queue]] = field(default_factory=dict)
     # Long-lived access keys and their accounts.
     keys: dict[str, str] = field(default_factory=dict)
     # The roles that may be assumed, by ARN; with none declared, any may.

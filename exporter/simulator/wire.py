@@ -1,6 +1,7 @@
 """Requests and answers of AWS's three protocols, read and written as botocore's models have them.
 
-EC2's own query protocol, the query protocol (ELBv2) and JSON 1.1 (CloudTrail, Organizations).
+EC2's own query protocol, the query protocol (ELBv2) and JSON 1.1 (CloudTrail, Organizations); of
+S3's REST only errors, as moto does the rest.
 Writers are made once per shape: a page of a thousand rows must not walk the model for each value.
 """
 
@@ -22,7 +23,7 @@ from exporter.simulator.state import Row
 Writer = Callable[[Any], str]
 
 XML = "text/xml;charset=UTF-8"
-JSON = "application/x-amz-json-1.1"
+JSON = "application/x-amz-json-{}"
 # The names that a page's token has in requests, and in answers.
 _TOKENS_IN = ("NextToken", "nextToken", "Marker")
 _TOKENS_OUT = ("NextToken", "nextToken", "NextMarker")
@@ -44,7 +45,9 @@ class Api:
     def __init__(self, service: str) -> None:
         self.model = ServiceModel(Loader().load_service_model(service, "service-2"), service)
         self.protocol: str = self.model.metadata["protocol"]
-        self.content_type = JSON if self.protocol == "json" else XML
+        self.content_type = XML
+        if self.protocol == "json":
+            self.content_type = JSON.format(self.model.metadata["jsonVersion"])
         self._writers: dict[str, Writer] = {}
 
     def operation(self, name: str) -> OperationModel:
@@ -96,6 +99,11 @@ class Api:
         if self.protocol == "json":
             return json.dumps({"__type": error.code, "message": error.message}).encode()
         code, message = escape(error.code), escape(error.message)
+        if self.protocol == "rest-xml":
+            return (
+                f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code>'
+                f"<Message>{message}</Message><RequestId>simulated</RequestId></Error>"
+            ).encode()
         if self.protocol == "ec2":
             return (
                 '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error>'
@@ -122,7 +130,7 @@ class Api:
 
     def token_in(self, name: str) -> str | None:
         """Return the name of the parameter that takes a page's token; None for what has none."""
-        if name not in self.model.operation_names:
+        if self.protocol == "rest-xml" or name not in self.model.operation_names:
             return None
         shape = self.model.operation_model(name).input_shape
         return next((t for t in _TOKENS_IN if shape and t in shape.members), None)

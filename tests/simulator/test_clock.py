@@ -28,16 +28,11 @@ def made() -> tuple[World, list[Delivery]]:
     return world, clock.deliveries.pending
 
 
-def parsed(world: World, deliveries: list[Delivery]) -> dict[str, list[Row]]:
-    """Return the records by interface, read by the format of the one flow log of their group."""
-    formats = {
-        f["LogGroupName"]: f["LogFormat"]
-        for tables in world.tables.values()
-        for f in tables.get("FlowLogs", ())
-    }
+def parsed(deliveries: list[Delivery]) -> dict[str, list[Row]]:
+    """Return the records by interface, read by the format of their flow log."""
     found: dict[str, list[Row]] = defaultdict(list)
     for d in deliveries:
-        fields = from_log_format(formats[d.group]).fields
+        fields = from_log_format(d.flow_log["LogFormat"]).fields
         values = d.line.split(" ")
         assert len(values) == len(fields), d.line
         row = dict(zip(fields, values, strict=True))
@@ -49,7 +44,7 @@ def parsed(world: World, deliveries: list[Delivery]) -> dict[str, list[Row]]:
 def seen(made: tuple[World, list[Delivery]], name: str) -> tuple[set[Any], set[Any]]:
     """Return the directions and actions at a scenario's endpoint, and at its clients."""
     world, deliveries = made
-    rows = parsed(world, deliveries)
+    rows = parsed(deliveries)
     endpoint = world.row("VpcEndpoints", "VpcEndpointId", world.scenarios[name].id)
     own = endpoint["NetworkInterfaceIds"]
     addresses = {
@@ -94,7 +89,7 @@ def test_what_is_seen_where(made: tuple[World, list[Delivery]], name: str) -> No
 def test_late_rejects_have_no_syn(made: tuple[World, list[Delivery]]) -> None:
     """Packets after a close are refused without a SYN; a refused connection has one."""
     world, deliveries = made
-    rows = parsed(world, deliveries)
+    rows = parsed(deliveries)
     flags = {}
     for name in ("late-rejects", "sg-port-missing"):
         endpoint = world.row("VpcEndpoints", "VpcEndpointId", world.scenarios[name].id)
@@ -110,7 +105,7 @@ def test_late_rejects_have_no_syn(made: tuple[World, list[Delivery]]) -> None:
 def test_flow_logs_have_what_they_are_set_to(made: tuple[World, list[Delivery]]) -> None:
     """One of ACCEPT has no REJECT, a failed one nothing, overlapping ones each record twice."""
     world, deliveries = made
-    rows = parsed(world, deliveries)
+    rows = parsed(deliveries)
     by_group = defaultdict(list)
     for d in deliveries:
         by_group[d.group].append(d)
@@ -139,6 +134,35 @@ def test_long_aggregation(made: tuple[World, list[Delivery]]) -> None:
     first = [d.due for d in slow if d.start == WINDOW[0]]
     assert min(first) > max(d.due for d in quick if d.start == WINDOW[0])
     del world
+
+
+def test_records_at_clients_count_once_and_in_the_vpc(
+    made: tuple[World, list[Delivery]],
+) -> None:
+    """A client's records are an endpoint's when it is in its VPC, of one of its flow logs."""
+    world, deliveries = made
+    rows = [d for d in deliveries if d.clients_of[0]]
+    found = defaultdict(set)
+    for d in rows:
+        assert d.truth is None
+        for endpoint in d.clients_of[0]:
+            found[endpoint].add(d.stream.removesuffix("-all").removesuffix("-accept"))
+    vpcs = {
+        i["NetworkInterfaceId"]: i["VpcId"]
+        for tables in world.tables.values()
+        for i in tables.get("NetworkInterfaces", ())
+    }
+    hub = world.row("VpcEndpoints", "VpcEndpointId", world.scenarios["hub-kms"].id)
+    clients = {
+        t.client_interface_id for t in world.traffic if t.endpoint_id == hub["VpcEndpointId"]
+    }
+    here = {c for c in clients if vpcs[c] == hub["VpcId"]}
+    assert found[hub["VpcEndpointId"]] == here < clients
+    twice = world.scenarios["overlapping-logs"].id
+    lines = [d.line for d in rows if twice in d.clients_of[0]]
+    assert len(lines) == len(set(lines)) > 0
+    six = world.scenarios["ipv6"].id
+    assert any(" 2001:db8:" in d.line for d in rows if six in d.clients_of[0])
 
 
 def test_the_toggled_group_leaves_events() -> None:

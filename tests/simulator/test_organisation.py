@@ -401,6 +401,39 @@ def service_faults(service: Row) -> set[str]:
     return wrong
 
 
+def test_flow_logs_go_everywhere() -> None:
+    """Text, Parquet and Hive's layout in buckets, one log group for Insights, the rest as ever."""
+    found = {
+        f["LogDestination"].removeprefix("arn:aws:s3:::"): f["DestinationOptions"]
+        for f in rows(WORLD, "FlowLogs")
+        if f["LogDestinationType"] == "s3"
+    }
+    options = {k: tuple(v.values()) for k, v in found.items()}
+    assert options == {
+        "flow-logs-groups/vpc/": ("plain-text", False, False),
+        "flow-logs-six": ("parquet", False, False),
+        "flow-logs-shared": ("plain-text", True, True),
+    }
+    assert WORLD.buckets == {
+        (CONSUMER, "eu-west-1"): ["flow-logs-six", "flow-logs-groups", "flow-logs-shared"],
+    }
+    (queue,) = WORLD.queues[CONSUMER, "eu-west-1"]
+    assert (queue.bucket, queue.envelope) == ("flow-logs-six", "plain")
+    assert WORLD.log_groups[CONSUMER, "us-east-1"] == ["/insights/far"]
+    # Each has traffic, and endpoints in which nothing is wrong.
+    checks = {
+        s.check
+        for s in WORLD.scenarios.values()
+        if s.kind == "endpoint"
+        and any(
+            f["LogDestinationType"] == "s3" or f["LogGroupName"].startswith("/insights")
+            for i in interfaces(row_of(s))
+            for f in flow_logs(i)
+        )
+    }
+    assert checks == {None}
+
+
 @pytest.mark.parametrize(
     "scenario", [s for s in WORLD.scenarios.values() if s.kind == "service"], ids=lambda s: s.name
 )
