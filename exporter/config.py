@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
@@ -253,16 +253,23 @@ class Archive(Model):
     external_id: ExternalId | None = Field(default=None, repr=False)
 
 
+Source: TypeAlias = Literal["auto", "cloudwatch", "s3", "insights", "athena"]
+
+
 class FlowLogsCollector(Model):
     """How often flow logs are read and from where, and how late a record may arrive.
 
+    `sources` say for a flow log, a log group or a bucket's ARN what `source` says for all others.
     `notifications` are SQS queues of S3's events, for this exporter alone. Queries, which AWS bills
     by volume, are asked only within `budget_dollars_per_day`.
     """
 
     interval: Interval = 60.0
     lookback: Annotated[Duration, _between("1s", "24h")] = 1800.0
-    source: Literal["auto", "cloudwatch", "s3", "insights", "athena"] = "auto"
+    source: Source = "auto"
+    sources: dict[Annotated[str, StringConstraints(min_length=1)], Source] = Field(
+        default_factory=dict
+    )
     notifications: tuple[
         Annotated[
             str,
@@ -279,13 +286,14 @@ class FlowLogsCollector(Model):
 
     @model_validator(mode="after")
     def _affordable(self) -> FlowLogsCollector:
-        if self.source in ("insights", "athena") and not self.budget_dollars_per_day:
-            raise ValueError(
-                f"source: {self.source} is billed by volume; say with budget_dollars_per_day what "
-                "it may cost"
-            )
-        if self.source == "athena" and self.athena is None:
-            raise ValueError("source: athena needs athena: {workgroup: …, database: …}")
+        for where, source in {"source": self.source, **self.sources}.items():
+            if source in ("insights", "athena") and not self.budget_dollars_per_day:
+                raise ValueError(
+                    f"{where}: {source} is billed by volume; say with budget_dollars_per_day what "
+                    "it may cost"
+                )
+            if source == "athena" and self.athena is None:
+                raise ValueError(f"{where}: athena needs athena: {{workgroup: …, database: …}}")
         if len(set(self.notifications)) != len(self.notifications):
             raise ValueError("notifications: a queue is listed twice")
         return self

@@ -18,6 +18,7 @@ from exporter.aws.session import Aws
 from exporter.config import Account, Config
 from exporter.dns import Line, Pace, Prober, Server, Unreachable, servers
 from exporter.flowlogs import attribute
+from exporter.flowlogs.attribute import Allowed
 from exporter.flowlogs.ingest import Ingest, Report
 from exporter.flowlogs.sources.athena import Settings as AthenaSettings
 from exporter.flowlogs.sourcing import Settings
@@ -43,7 +44,7 @@ def limits(config: Config) -> Limits:
         states=max(3 * interval, 900.0),
         configuration=max(3 * CONFIGURATION_EVERY * interval, 900.0),
         tag_labels=config.metrics.tag_labels,
-        source=config.collectors.flow_logs.source,
+        allowed=flow_log_settings(config).allowed,
     )
 
 
@@ -55,7 +56,7 @@ def flow_log_settings(config: Config) -> Settings:
         flow_logs.interval,
         flow_logs.lookback,
         budget=max(1.5 * flow_logs.interval, 60.0),
-        source=flow_logs.source,
+        allowed=Allowed(flow_logs.source, flow_logs.sources),
         dollars_per_day=flow_logs.budget_dollars_per_day,
         athena=AthenaSettings(athena.workgroup, athena.database, athena.output) if athena else None,
     )
@@ -219,7 +220,7 @@ class Daemon:
 
         async def read_flow_logs() -> Mapping[str, str]:
             seen = await self._listed(scope, listed)
-            index = attribute.index(seen, collectors.flow_logs.source)
+            index = attribute.index(seen, reader.ingest.settings.allowed)
             if index is None:
                 return _needed(seen, "endpoints", "interfaces", "flow_logs")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from exporter.flowlogs import attribute
-from exporter.flowlogs.attribute import Index
+from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
 from exporter.model import Inventory, Lookup, Scope, last_known
 from exporter.world import CollectorStatus, Estate
@@ -19,14 +19,14 @@ Key: TypeAlias = tuple[str, Scope, str]
 class Limits:
     """For how many seconds a sight may be judged, and what else of the configuration matters here.
 
-    `tag_labels` are tags that become labels of `_info`, `source` is the only one by which flow logs
-    may be read, or auto.
+    `tag_labels` are tags that become labels of `_info`, `allowed` says by which sources flow
+    logs may be read.
     """
 
     states: float = 900.0
     configuration: float = 900.0
     tag_labels: tuple[str, ...] = ()
-    source: str = attribute.AUTO
+    allowed: Allowed = attribute.ANY
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class Held:
                 self.index(inventory),
                 tuple(lookups.get(scope, ())),
                 self.reports.get(scope, Report()),
-                self.limits.source,
+                self.limits.allowed,
             )
             for scope in sorted(self.inventories)
             if (inventory := self.inventory(scope, now))
@@ -114,6 +114,6 @@ class Held:
         """Return who owns which interface; made once for each inventory."""
         known = self._indexes.get(inventory.scope)
         if known is None or known[0] is not inventory:
-            made = attribute.index(inventory, self.limits.source)
+            made = attribute.index(inventory, self.limits.allowed)
             known = self._indexes[inventory.scope] = (inventory, made)
         return known[1]

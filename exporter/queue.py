@@ -150,8 +150,8 @@ class Queue:
             return None
         known = self._indexes.get(scope)
         if known is None or known[0] is not inventory:
-            source = self.readers[scope].ingest.settings.source
-            known = self._indexes[scope] = (inventory, attribute.index(inventory, source))
+            allowed = self.readers[scope].ingest.settings.allowed
+            known = self._indexes[scope] = (inventory, attribute.index(inventory, allowed))
         return known[1]
 
     def _count(self, scope: Scope, files: list[Object]) -> set[str]:

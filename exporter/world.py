@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from exporter.aws.session import RequestKey
 from exporter.flowlogs import attribute
-from exporter.flowlogs.attribute import Index
+from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
 from exporter.model import Endpoint, EndpointService, FlowLog, Inventory, Lookup, Scope, last_known
 
@@ -41,7 +41,7 @@ class CollectorStatus:
 class Estate:
     """One account and Region: its inventory as it may be judged, lookups, flow-log counts.
 
-    `source` is the only one by which flow logs may be read, or auto.
+    `allowed` says by which sources flow logs may be read.
     """
 
     scope: Scope
@@ -49,7 +49,7 @@ class Estate:
     index: Index | None
     lookups: tuple[Lookup, ...]
     report: Report
-    source: str = attribute.AUTO
+    allowed: Allowed = attribute.ANY
 
     def endpoints(self) -> Iterator[Endpoint]:
         """Yield the endpoints of the last listing that succeeded, by id."""

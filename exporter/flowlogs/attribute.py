@@ -23,6 +23,27 @@ CLOUDWATCH, S3, INSIGHTS, ATHENA, AUTO = "cloudwatch", "s3", "insights", "athena
 SOURCES = {"cloud-watch-logs": (CLOUDWATCH, INSIGHTS), "s3": (S3, ATHENA)}
 
 
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """By which source the configuration lets flow logs be read: one, or auto for any.
+
+    `named` says otherwise for a flow log by its id, a log group by its name, a bucket by its ARN.
+    """
+
+    source: str = AUTO
+    named: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, flow_log: FlowLog) -> str:
+        """Return the source of a flow log; auto where it is left open."""
+        for name in (flow_log.id, flow_log.destination):
+            if name in self.named:
+                return self.named[name]
+        return self.source
+
+
+ANY = Allowed()
+
+
 class Place(NamedTuple):
     """Where an interface is: what decides which flow logs log it."""
 
@@ -85,14 +106,12 @@ def layout(flow_log: FlowLog) -> Format | None:
         return None
 
 
-def unreadable(flow_log: FlowLog, source: str = AUTO) -> str | None:
-    """Return why nothing can be counted of a flow log, in words; None when it can be read.
-
-    `source` is the only one that the configuration allows, or `auto`.
-    """
+def unreadable(flow_log: FlowLog, allowed: Allowed = ANY) -> str | None:
+    """Return why nothing can be counted of a flow log, in words; None when it can be read."""
     sources = SOURCES.get(flow_log.destination_type)
     if sources is None:
         return f"nothing reads what is delivered to {flow_log.destination_type or 'nowhere'}"
+    source = allowed.of(flow_log)
     if source != AUTO and source not in sources:
         return f"the configuration allows {source} alone, which does not read {sources[0]}"
     if not flow_log.destination:
@@ -104,12 +123,12 @@ def unreadable(flow_log: FlowLog, source: str = AUTO) -> str | None:
     return None
 
 
-def readable(flow_log: FlowLog, source: str = AUTO) -> bool:
+def readable(flow_log: FlowLog, allowed: Allowed = ANY) -> bool:
     """Whether there is a source for the flow log's destination and a use for its lines."""
-    return unreadable(flow_log, source) is None
+    return unreadable(flow_log, allowed) is None
 
 
-def choose(action: Action, flow_logs: Iterable[FlowLog], source: str = AUTO) -> FlowLog | None:
+def choose(action: Action, flow_logs: Iterable[FlowLog], allowed: Allowed = ANY) -> FlowLog | None:
     """Return the one of an interface's flow logs that counts for an action; None without any.
 
     Overlapping flow logs (on the VPC, the subnet, the interface) each deliver every record. One
@@ -121,7 +140,7 @@ def choose(action: Action, flow_logs: Iterable[FlowLog], source: str = AUTO) -> 
     def rank(flow_log: FlowLog) -> tuple[object, ...]:
         fields = layout(flow_log)
         return (
-            not readable(flow_log, source),
+            not readable(flow_log, allowed),
             not flow_log.delivers,
             flow_log.traffic_type.upper() != "ALL",
             -len(fields.fields) if fields else 0,
@@ -132,7 +151,7 @@ def choose(action: Action, flow_logs: Iterable[FlowLog], source: str = AUTO) -> 
     return min((f for f in flow_logs if f.logs(action)), key=rank, default=None)
 
 
-def index(inventory: Inventory, source: str = AUTO) -> Index | None:
+def index(inventory: Inventory, allowed: Allowed = ANY) -> Index | None:
     """Return the index of a settled inventory; None while a part that it needs is unknown."""
     endpoints, interfaces, flow_logs = (
         inventory.endpoints,
@@ -160,7 +179,7 @@ def index(inventory: Inventory, source: str = AUTO) -> Index | None:
         min(endpoints.as_of, interfaces.as_of, flow_logs.as_of),
         own,
         places,
-        dict(_chosen(places, vpcs, by_resource, source)),
+        dict(_chosen(places, vpcs, by_resource, allowed)),
         {f.id: f for f in flow_logs.value.values() if f.resource_id in vpc_of},
         {f.id: vpc_of[f.resource_id] for f in flow_logs.value.values() if f.resource_id in vpc_of},
     )
@@ -193,7 +212,7 @@ def _chosen(
     places: Mapping[str, Place],
     vpcs: Iterable[str],
     by_resource: Mapping[str, list[FlowLog]],
-    source: str,
+    allowed: Allowed,
 ) -> Iterator[tuple[Resource, FlowLog]]:
     chains: set[tuple[str, ...]] = {(vpc,) for vpc in vpcs}
     chains |= {(place.subnet_id, place.vpc_id) for place in places.values()}
@@ -201,7 +220,7 @@ def _chosen(
     for chain in chains:
         covering = [f for resource in chain for f in by_resource.get(resource, ())]
         for action in ACTIONS:
-            flow_log = choose(action, covering, source)
+            flow_log = choose(action, covering, allowed)
             if flow_log:
                 yield (chain[0], action), flow_log
 
@@ -260,7 +279,7 @@ def _addresses(interface: Interface) -> tuple[str, ...]:
     return tuple(str(address) for address in interface.addresses)
 
 
-def coverage(endpoint: Endpoint, index: Index, source: str = AUTO) -> Mapping[Action, float]:
+def coverage(endpoint: Endpoint, index: Index, allowed: Allowed = ANY) -> Mapping[Action, float]:
     """Return the share of the endpoint's interfaces whose action is logged, delivered, readable.
 
     Nothing for an endpoint without interfaces, or with one that was not listed yet.
@@ -270,7 +289,7 @@ def coverage(endpoint: Endpoint, index: Index, source: str = AUTO) -> Mapping[Ac
 
     def share(action: Action) -> float:
         chosen = (index.speaker(i, action) for i in endpoint.interface_ids)
-        good = sum(1 for f in chosen if f and f.delivers and readable(f, source))
+        good = sum(1 for f in chosen if f and f.delivers and readable(f, allowed))
         return good / len(endpoint.interface_ids)
 
     return {action: share(action) for action in ACTIONS}

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from exporter.flowlogs.attribute import (
+    ANY,
     ATHENA,
-    AUTO,
     CLOUDWATCH,
     INSIGHTS,
     S3,
     SOURCES,
+    Allowed,
     unreadable,
 )
 from exporter.flowlogs.sources import athena
@@ -39,7 +40,7 @@ class Settings:
     interval: float = 60.0
     lookback: float = 1800.0
     budget: float = 60.0
-    source: str = AUTO
+    allowed: Allowed = ANY
     dollars_per_day: float = 0.0
     athena: athena.Settings | None = None
 
@@ -62,14 +63,15 @@ def pick(
     seconds reading lines is behind without catching up, None where it keeps up; `before` the
     source that was picked last, empty without.
     """
-    why = unreadable(flow_log, settings.source)
+    why = unreadable(flow_log, settings.allowed)
+    source = settings.allowed.of(flow_log)
     if why:
         return Pick("", why)
     lines, query = SOURCES[flow_log.destination_type]
-    if settings.source == lines:
+    if source == lines:
         return Pick(lines, "configured")
     why_not = _no_query(query, settings, neighbours)
-    if settings.source == query:
+    if source == query:
         return Pick(query, "configured") if why_not is None else Pick("", why_not)
     delivery = "log events are read" if lines == CLOUDWATCH else "files are read"
     if why_not is None and before == query:

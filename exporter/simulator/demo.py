@@ -63,7 +63,10 @@ class Running:
             "collectors:\n"
             "  inventory: {interval: 3s}\n"
             f"  dns:\n    interval: 5s\n    resolvers:\n{resolvers}"
-            f"  flow_logs: {{interval: 2s, lookback: 5m, notifications: [{queues}]}}\n"
+            "  flow_logs:\n    interval: 2s\n    lookback: 5m\n"
+            f"    notifications: [{queues}]\n"
+            # What a real group of that name would cost is nobody's here.
+            "    sources: {/insights/far: insights}\n    budget_dollars_per_day: 10\n"
             "metrics: {tag_labels: [team]}\n"
         )
 

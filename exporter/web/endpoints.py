@@ -120,13 +120,13 @@ def _glance(estate: Estate, endpoint: Endpoint, around: _Around) -> dict[str, Js
                     "destination": f.destination,
                     "delivers": f.delivers,
                     "delivery_error": f.delivery_error or None,
-                    "readable": attribute.readable(f, estate.source),
+                    "readable": attribute.readable(f, estate.allowed),
                 }
                 for f in around.covering.get(endpoint.id, ())
             ],
         ),
         "flow_coverage": (
-            dict(attribute.coverage(endpoint, estate.index, estate.source))
+            dict(attribute.coverage(endpoint, estate.index, estate.allowed))
             if estate.index
             else None
         ),

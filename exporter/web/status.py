@@ -63,7 +63,7 @@ def _flow_logs(estate: Estate) -> list[Json]:
                 "traffic_type": flow_log.traffic_type,
                 "destination_type": flow_log.destination_type,
                 "destination": flow_log.destination,
-                "readable": attribute.readable(flow_log, estate.source),
+                "readable": attribute.readable(flow_log, estate.allowed),
                 "source": pick.source or None if pick else None,
                 "source_reason": pick.reason if pick else None,
                 "delivers": flow_log.delivers,
