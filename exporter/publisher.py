@@ -55,7 +55,6 @@ class Publisher:
         self._reload_ok = reload_ok
         self._spent = spent
         self._dirty = asyncio.Event()
-        self._loop = asyncio.get_event_loop()
         self._was_ready = False
         self.snapshot = self._render(self._held)
         self.ready = asyncio.Event()
@@ -144,10 +143,6 @@ class Publisher:
             collector, scope, part, now, duration, last, problems
         )
         self._dirty.set()
-
-    def call(self, put: Callable[[], None]) -> None:
-        """Have something put from another thread."""
-        self._loop.call_soon_threadsafe(put)
 
     def keep_queues(self, urls: Collection[str]) -> None:
         """Drop what is held of all other queues."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import structlog
@@ -18,7 +17,7 @@ from exporter.aws.session import Aws
 from exporter.config import Account, Archive
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Index
-from exporter.flowlogs.ingest import Ingest
+from exporter.flowlogs.ingest import Ingest, Report
 from exporter.flowlogs.sources import s3, sqs
 from exporter.flowlogs.sources.s3 import Object
 from exporter.flowlogs.sources.sqs import Message
@@ -81,10 +80,14 @@ class Queue:
         if not self.readers:
             return {}  # which accounts there are is not known yet
         key = ("flow_logs", Scope("", ""), self.url)
-        return await self.threads.run(key, self._drain)
+        problems, reports = await self.threads.run(key, self._drain)
+        for scope, report in reports.items():
+            self.publisher.put_report(scope, report)
+        return problems
 
-    def _drain(self) -> Mapping[str, str]:
+    def _drain(self) -> tuple[Mapping[str, str], Mapping[Scope, Report]]:
         problems: dict[str, str] = {}
+        reports: dict[Scope, Report] = {}
         deadline = time.monotonic() + max(self.interval, 10.0)
         # Long enough to count what comes at a time; then whoever died with it has it no longer.
         hidden = min(max(10.0, 4 * self.interval), 600.0)
@@ -93,19 +96,21 @@ class Queue:
             messages = sqs.receive(client, self.url, hidden)
             if not messages:
                 break
-            receipts = self._handle(messages, problems)
+            receipts = self._handle(messages, problems, reports)
             for failure in sqs.delete(client, self.url, receipts):
                 problems["delete"] = failure
             if not receipts:
                 break  # what is left has to wait; it would only come again
-        return problems
+        return problems, reports
 
     def _client(self) -> Any:
         own = self.aws.own_account("")
         region = sqs.region_of(self.url) or self.aws.region or "us-east-1"
         return self.aws.other_client(Scope(own.id, region), Account(), "sqs")
 
-    def _handle(self, messages: list[Message], problems: dict[str, str]) -> list[str]:
+    def _handle(
+        self, messages: list[Message], problems: dict[str, str], reports: dict[Scope, Report]
+    ) -> list[str]:
         """Count what messages name; return the receipts of those that are done with."""
         wanted: dict[Scope, dict[str, Object]] = {}
         waits: set[str] = set()
@@ -126,6 +131,7 @@ class Queue:
         for scope, files in wanted.items():
             try:
                 done |= self._count(scope, list(files.values()))
+                reports[scope] = self.readers[scope].ingest.committed()
             except (*AWS_ERRORS, *MALFORMED_ANSWER, StoreError) as error:
                 problems[f"{scope.account} {scope.region}"] = unavailable(error).reason
         asked = {key for files in wanted.values() for key in files}
@@ -158,6 +164,4 @@ class Queue:
         reader, index = self.readers[scope], self._index(scope)
         if index is None:
             return set()
-        done = reader.ingest.notified(reader.clients, index, files)
-        self.publisher.call(partial(self.publisher.put_report, scope, reader.ingest.committed()))
-        return done
+        return reader.ingest.notified(reader.clients, index, files)

@@ -101,6 +101,8 @@ async def run(
     except BaseException:
         listener.close()
         raise
+    if store.problem:
+        log.error("flow logs are not counted while the store fails", reason=str(store.problem))
     reloader = Reloader(
         config, config_file, live, storage, lambda new: daemon.reload(new), _REFUSALS
     )

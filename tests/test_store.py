@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from exporter.model import Scope
-from exporter.store import FILE, Batch, CounterKey, Seen, Store, StoreError
+from exporter.store import FILE, Batch, Bin, CounterKey, KnownInterface, Seen, Store, StoreError
+from exporter.store.schema import VERSIONS
 
 SCOPE = Scope("111122223333", "eu-west-1")
 
@@ -17,8 +20,8 @@ SCOPE = Scope("111122223333", "eu-west-1")
 def test_counts_survive(tmp_path: Path) -> None:
     """What was committed is there after a restart; scopes do not mix."""
     store = Store(tmp_path / "new" / "directory")
-    batch = Batch(seen={Seen(5, b"a")}, read_to=9.0)
-    batch.count("vpce-1", "flow_records", "REJECT", 3)
+    counters = {CounterKey("vpce-1", "flow_records", "REJECT"): 3}
+    batch = Batch(counters, seen={Seen(5, b"a")}, read_to=9.0)
     store.commit(SCOPE, store.source(SCOPE, "cloudwatch", "/g").id, batch)
     store.close()
     again = Store(tmp_path / "new" / "directory")
@@ -40,12 +43,32 @@ def test_what_cannot_be_read_again_is_forgotten(tmp_path: Path) -> None:
     store.close()
 
 
+def known(last_listed: float, born: float = 0.0) -> KnownInterface:
+    return KnownInterface(
+        "eni-1", "vpce-1", "vpc-1", "subnet-1", ("10.0.0.1", "::1"), born, last_listed
+    )
+
+
 def test_gone_interfaces_are_remembered_for_a_while(tmp_path: Path) -> None:
     """Records of an interface that has gone still find their endpoint; then it is forgotten."""
     store = Store(tmp_path)
-    assert store.remember(SCOPE, {"eni-1": "vpce-1"}, 100, 50) == {"eni-1": "vpce-1"}
-    assert store.remember(SCOPE, {}, 150, 50) == {"eni-1": "vpce-1"}
-    assert store.remember(SCOPE, {}, 151, 50) == {}
+    assert store.remember(SCOPE, [known(0)], 100, 50) == {"eni-1": known(100)}
+    assert store.remember(SCOPE, [], 150, 50) == {"eni-1": known(100)}
+    assert store.remember(SCOPE, [], 151, 50) == {}
+    store.close()
+
+
+def test_an_interface_was_not_there_before_it_was_missed(tmp_path: Path) -> None:
+    """One that is new was born after the last listing, or when its endpoint was, if that is later.
+
+    Before, its address may have been another one's.
+    """
+    store = Store(tmp_path)
+    other = known(0)._replace(interface_id="eni-2")
+    third = known(0, born=130.0)._replace(interface_id="eni-3")
+    store.remember(SCOPE, [known(0, born=40.0)], 100, 500)
+    found = store.remember(SCOPE, [known(0), other, third], 160, 500)
+    assert {i: x.born for i, x in found.items()} == {"eni-1": 40.0, "eni-2": 100.0, "eni-3": 130.0}
     store.close()
 
 
@@ -74,10 +97,146 @@ def test_not_ours(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(StoreError, match="another program's"):
         Store(tmp_path)
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / FILE).write_bytes(b"this is no database" * 100)
-    with pytest.raises(StoreError, match="cannot be read"):
-        Store(tmp_path / "other")
+
+
+def damage(path: Path) -> None:
+    """Overwrite the middle of every page of the database."""
+    data = bytearray(path.read_bytes())
+    for page in range(4096, len(data), 4096):
+        data[page : page + 200] = b"\xff" * 200
+    path.write_bytes(bytes(data))
+
+
+def count(store: Store, amount: int = 1) -> None:
+    key = CounterKey("vpce-1", "flow_records", "REJECT")
+    batch = Batch(counters={key: amount})
+    store.commit(SCOPE, store.source(SCOPE, "cloudwatch", "/g").id, batch)
+
+
+@pytest.mark.parametrize("how", ["no database", "damaged", "empty header"])
+def test_a_corrupt_store_is_left_as_it_is(tmp_path: Path, how: str) -> None:
+    """It is never made anew: each use fails with the remedy until somebody restores it."""
+    store = Store(tmp_path)
+    count(store, 3)
+    store.close()
+    path = tmp_path / FILE
+    good = path.read_bytes()
+    if how == "no database":
+        path.write_bytes(b"this is no database" * 1000)
+    elif how == "damaged":
+        damage(path)
+    else:
+        path.write_bytes(b"\0" * 100 + good[100:])
+    bad = path.read_bytes()
+    store = Store(tmp_path)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"left as it is\. Restore it"):
+            count(store)
+    assert not store.ok
+    assert path.read_bytes() == bad
+    path.write_bytes(good)
+    count(store)
+    assert store.ok
+    assert store.counters(SCOPE)[CounterKey("vpce-1", "flow_records", "REJECT")] == 4
+    store.close()
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    """A commit that finds no room changes nothing, and works again when there is some."""
+    store = Store(tmp_path)
+    count(store)
+    pages = store.run(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+    store.run(lambda db: db.execute(f"PRAGMA max_page_count = {pages}").fetchall())
+    many = {CounterKey(f"vpce-{i}", "flow_records", "REJECT"): 1 for i in range(10_000)}
+    with pytest.raises(StoreError, match=r"full.*nothing that was committed is lost"):
+        store.commit(SCOPE, 1, Batch(counters=many))
+    assert not store.ok
+    assert store.counters(SCOPE) == {CounterKey("vpce-1", "flow_records", "REJECT"): 1}
+    store.commit(SCOPE, 1, Batch(counters=many))  # opened again, the limit is gone
+    assert store.ok
+    assert len(store.counters(SCOPE)) == 10_000
+    store.close()
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A directory of whom permissions hold for: root, whom they do not, is somebody else here."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory)
+        root = os.getuid() == 0
+        if root:
+            os.chown(path, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield path
+        finally:
+            if root:
+                os.seteuid(0)
+            path.chmod(0o700)
+
+
+def test_a_store_that_cannot_be_written(unprivileged: Path) -> None:
+    """A read-only store is not ok, and says what its user must be able to do."""
+    store = Store(unprivileged)
+    count(store)
+    store.close()
+    unprivileged.chmod(0o500)
+    (unprivileged / FILE).chmod(0o400)
+    store = Store(unprivileged)
+    assert store.problem is not None
+    assert "must be able to read and write" in str(store.problem)
+    unprivileged.chmod(0o700)
+    (unprivileged / FILE).chmod(0o600)
+    count(store)
+    assert store.ok
+    store.close()
+
+
+def test_an_older_store_goes_on(tmp_path: Path) -> None:
+    """What the first schema held is there after the second one's tables were added."""
+    with sqlite3.connect(tmp_path / FILE) as db:
+        for statement in VERSIONS[0]:
+            db.execute(statement)
+        db.execute("INSERT INTO counter VALUES ('111122223333', 'eu-west-1', 'vpce-1', 'r', '', 7)")
+        db.execute(
+            "INSERT INTO choice VALUES ('111122223333', 'eu-west-1', 'eni-1', 'REJECT', 0, 'fl-1')"
+        )
+        db.execute("INSERT INTO interface VALUES ('111122223333', 'eu-west-1', 'eni-1', 'v', 90)")
+        db.execute("PRAGMA application_id = 0x504C4558")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    store = Store(tmp_path)
+    assert store.counters(SCOPE) == {CounterKey("vpce-1", "r", ""): 7}
+    assert store.choices(SCOPE) == {("eni-1", "REJECT"): [(0.0, "fl-1")]}
+    found = store.remember(SCOPE, [], 100, 50)["eni-1"]
+    assert (found.endpoint_id, found.addresses) == ("v", ())
+    store.close()
+
+
+def test_bins_and_objects_are_forgotten_too(tmp_path: Path) -> None:
+    """Files and minutes before the window go with the lines before it."""
+    store = Store(tmp_path)
+    source = store.source(SCOPE, "s3", "fl-1").id
+    old, new = Seen(5_000, b"a"), Seen(120_000, b"b")
+    bins = {(0, "eni-1", "REJECT"): Bin(1), (120, "eni-1", "REJECT"): Bin(2, 3, None, 4)}
+    store.commit(SCOPE, source, Batch(objects={old: "x", new: "y"}, bins=bins))
+    assert store.etags(source, [old, new]) == {old: "x", new: "y"}
+    store.commit(SCOPE, source, Batch(forget_before=60_000))
+    assert store.etags(source, [old, new]) == {new: "y"}
+    assert store.bins(source, 0, 180) == {(120, "eni-1", "REJECT"): Bin(2, 3, None, 4)}
+    assert store.source(SCOPE, "s3", "fl-1").forgotten == 60_000
+    store.close()
+
+
+def test_what_was_spent_survives(tmp_path: Path) -> None:
+    """A day's dollars add up over restarts."""
+    for _ in range(2):
+        store = Store(tmp_path)
+        store.spend("logs", "StartQuery", "2023-11-14", 0.25)
+        store.close()
+    store = Store(tmp_path)
+    assert store.spent() == {("logs", "StartQuery", "2023-11-14"): 0.5}
+    store.close()
 
 
 def test_no_directory(tmp_path: Path) -> None:
@@ -85,10 +244,6 @@ def test_no_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"--storage\.path"):
         Store(tmp_path / "file")
-    if os.getuid() != 0:
-        (tmp_path / "sealed").mkdir(mode=0o500)
-        with pytest.raises(StoreError, match="cannot be opened"):
-            Store(tmp_path / "sealed")
     (tmp_path / "taken" / FILE).mkdir(parents=True)
     with pytest.raises(StoreError, match="cannot be opened"):
         Store(tmp_path / "taken")

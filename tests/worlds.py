@@ -6,8 +6,11 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from exporter.aws.session import RequestKey
-from exporter.flowlogs import attribute, ingest
-from exporter.flowlogs.ingest import GroupReport, Report
+from exporter.flowlogs import attribute, tally
+from exporter.flowlogs.ingest import Report
+from exporter.flowlogs.notes import Noted
+from exporter.flowlogs.passing import SourceReport
+from exporter.flowlogs.tally import Port
 from exporter.model import (
     Connection,
     DnsName,
@@ -138,16 +141,26 @@ def inventory() -> Inventory:
 def fixed_world() -> World:
     """Return a world that has a sample of every metric."""
     counters = {
-        CounterKey("vpce-0a1", ingest.RECORDS, "ACCEPT"): 12,
-        CounterKey("vpce-0a1", ingest.RECORDS, "REJECT"): 0,
-        CounterKey("vpce-0a1", ingest.BYTES, "ACCEPT"): 2**40,
-        CounterKey("vpce-0a1", ingest.PACKETS, "ACCEPT"): 34,
-        CounterKey("vpce-0a1", ingest.REJECTED_CONNECTIONS, ""): 0,
-        CounterKey("fl-0a1", ingest.LINES, "counted"): 12,
-        CounterKey("fl-0a1", ingest.LINES, "malformed"): 1,
-        CounterKey("vpce-gone", ingest.RECORDS, "REJECT"): 5,
+        CounterKey("vpce-0a1", tally.RECORDS, "ACCEPT"): 12,
+        CounterKey("vpce-0a1", tally.RECORDS, "REJECT"): 0,
+        CounterKey("vpce-0a1", tally.BYTES, "ACCEPT"): 2**40,
+        CounterKey("vpce-0a1", tally.PACKETS, "ACCEPT"): 34,
+        CounterKey("vpce-0a1", tally.REJECTED_CONNECTIONS, ""): 0,
+        CounterKey("vpce-0a1", tally.CLIENT_RECORDS, "REJECT"): 3,
+        CounterKey("vpce-0a1", tally.CLIENT_REJECTED, ""): 2,
+        CounterKey("fl-0a1", tally.LINES, "counted"): 12,
+        CounterKey("fl-0a1", tally.LINES, "malformed"): 1,
+        CounterKey("vpce-gone", tally.RECORDS, "REJECT"): 5,
     }
-    groups = {"/vpc": GroupReport(("fl-0a1",), NOW - 30)}
+    sources = {"/vpc": SourceReport(("fl-0a1",), NOW - 30)}
+    minute = int(NOW) // 60 * 60
+    recent = {
+        ("vpce-0a1", minute, 6, 443): 7,
+        ("vpce-0a1", minute, 6, 8443): 2,
+        ("vpce-0a1", minute, 17, 53): 1,
+        ("vpce-0a1", minute - 1200, 6, 8080): 4,
+    }
+    noted = Noted(recent, frozenset([Port("vpce-0a1", 6, 8080)]))
     found = inventory()
     estate = Estate(
         SCOPE,
@@ -157,7 +170,7 @@ def fixed_world() -> World:
             lookup("sqs.eu-west-1.amazonaws.com", "public_address", False),
             lookup("legacy.example.com", None, True),
         ),
-        Report(counters, {"fl-0a1": NOW - 60}, groups),
+        Report(counters, {"fl-0a1": NOW - 60}, sources, noted=noted),
     )
     statuses = (
         CollectorStatus("inventory", SCOPE, "", NOW, 0.5, None, {"subnets": "denied"}),
@@ -168,4 +181,7 @@ def fixed_world() -> World:
         RequestKey("111122223333", "eu-west-1", "ec2", "DescribeSubnets", "denied"): 1,
         RequestKey("111122223333", "eu-west-1", "ec2", "DescribeVpcEndpoints", "ok"): 1,
     }
-    return World(NOW, "0.0.0", "3.11.0", (estate,), statuses, requests, True, ("team",))
+    costs = {("s3", "GetObject"): 0.25}
+    return World(
+        NOW, "0.0.0", "3.11.0", (estate,), statuses, requests, True, ("team",), costs=costs
+    )

@@ -36,7 +36,8 @@ class Database:
     def __init__(self, directory: Path) -> None:
         """Open or create the file in the directory.
 
-        Raises StoreRefused; what else is wrong with it shows in `ok` and at each use.
+        Raises StoreError where there is none and none can be made, StoreRefused for one that is
+        not ours; what else is wrong with one that is there shows in `problem` and at each use.
         """
         self.path = directory / FILE
         self._directory = directory
@@ -46,9 +47,10 @@ class Database:
         self.problem: StoreError | None = None
         try:
             self.run(lambda _: None)
-        except StoreRefused:
-            raise
         except StoreError as error:
+            if isinstance(error, StoreRefused) or not self.path.is_file():
+                self._thread.shutdown(wait=False)
+                raise
             self.problem = error
 
     @property

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.flowlogs.attribute import Index
-from exporter.flowlogs.ingest import LINES, RECORDS, REJECTED_CONNECTIONS, Ingest, Report
-from exporter.model import Action, FlowLog, Interface, Scope
+from exporter.flowlogs.attribute import Index, Own, Place, Resource
+from exporter.flowlogs.ingest import Clients, Ingest, Report
+from exporter.flowlogs.sourcing import Settings
+from exporter.flowlogs.tally import LINES, RECORDS, REJECTED_CONNECTIONS
+from exporter.model import ACTIONS, FlowLog, Scope
 from exporter.store import Batch, CounterKey, Seen, Store, StoreError
 from tests.flowlogs.log_group import LogGroups
 
@@ -45,17 +47,30 @@ class Clock:
         return self.now
 
 
-def make_index(as_of: float, *flow_logs: FlowLog) -> Index:
+HERE = Place("vpc-1", "subnet-1")
+
+
+def make_index(as_of: float, *flow_logs: FlowLog, own: bool = True) -> Index:
+    """Return an index in which the first of the flow logs speaks."""
     flow_logs = flow_logs or (FLOW_LOG,)
-    chosen: dict[tuple[str, Action], FlowLog] = {
-        ("eni-1", "ACCEPT"): flow_logs[0],
-        ("eni-1", "REJECT"): flow_logs[0],
-    }
-    return Index(as_of, {"eni-1": "vpce-1"}, chosen, {f.id: f for f in flow_logs})
+    chosen: dict[Resource, FlowLog] = {("vpc-1", action): flow_logs[0] for action in ACTIONS}
+    return Index(
+        as_of,
+        {"eni-1": Own("vpce-1", HERE, ("10.0.0.1",))} if own else {},
+        {"eni-1": HERE} if own else {},
+        chosen,
+        {f.id: f for f in flow_logs},
+        {f.id: "vpc-1" for f in flow_logs},
+    )
 
 
-def make_ingest(store: Store, clock: Clock, lookback: float = 1800) -> Ingest:
-    return Ingest(SCOPE, store, clock, interval=60, lookback=lookback, budget=60)
+def make_ingest(store: Store, clock: Clock, lookback: float = 1800, budget: float = 60) -> Ingest:
+    return Ingest(SCOPE, store, clock, Settings(60, lookback, budget))
+
+
+def clients(logs: object) -> Clients:
+    """Return clients of which only that of CloudWatch Logs answers."""
+    return {"logs": logs}.__getitem__
 
 
 def record(start: float, action: str = "REJECT", eni: str = "eni-1", seconds: int = 60) -> str:
@@ -79,7 +94,7 @@ def test_covered_counters_begin_at_zero(store: Store) -> None:
     clock, logs = Clock(), LogGroups(groups={"/group": []})
     ingest = make_ingest(store, clock)
     assert ingest.committed().counters == {}
-    report = ingest.run(logs, make_index(clock.now))
+    report = ingest.run(clients(logs), make_index(clock.now))
     assert counted(report) == 0
     assert counted(report, "ACCEPT") == 0
     assert report.counters[CounterKey("vpce-1", REJECTED_CONNECTIONS, "")] == 0
@@ -90,7 +105,7 @@ def test_each_line_has_one_fate(store: Store) -> None:
     """Counted, before the start, other, gaps, malformed: each line once, however often read."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
     ingest = make_ingest(store, clock)
-    ingest.run(logs, make_index(clock.now))
+    ingest.run(clients(logs), make_index(clock.now))
     for message in (
         record(BEGIN),
         record(BEGIN, "ACCEPT"),
@@ -104,7 +119,7 @@ def test_each_line_has_one_fate(store: Store) -> None:
         logs.put("/group", "eni-1-all", message, BEGIN, BEGIN + 90)
     for _ in range(20):
         clock.now += 60
-        report = ingest.run(logs, make_index(clock.now))
+        report = ingest.run(clients(logs), make_index(clock.now))
     assert (counted(report), counted(report, "ACCEPT")) == (1, 1)
     assert lines(report) == {
         "counted": 2,
@@ -121,25 +136,25 @@ def test_a_record_waits_for_an_index_that_is_younger(store: Store) -> None:
     """A record that ended after the interfaces were listed is left to a later pass."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
     ingest = make_ingest(store, clock)
-    ingest.run(logs, make_index(BEGIN))
+    ingest.run(clients(logs), make_index(BEGIN))
     logs.put("/group", "s", record(BEGIN + 10), BEGIN + 10, BEGIN + 71)
     clock.now = BEGIN + 100
-    assert counted(ingest.run(logs, make_index(BEGIN + 69))) == 0
-    assert counted(ingest.run(logs, make_index(BEGIN + 70))) == 1
+    assert counted(ingest.run(clients(logs), make_index(BEGIN + 69))) == 0
+    assert counted(ingest.run(clients(logs), make_index(BEGIN + 70))) == 1
 
 
 def test_late_records_count_within_the_look_back(store: Store) -> None:
     """A record counts when it came within the look-back after its end, and is `late` beyond."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
     ingest = make_ingest(store, clock)
-    ingest.run(logs, make_index(BEGIN))
+    ingest.run(clients(logs), make_index(BEGIN))
     for minute in range(1, 46):
         clock.now = BEGIN + 60 * minute
         if minute == 30:
             logs.put("/group", "s", record(BEGIN), BEGIN, clock.now - 5)  # 29 min after its end
         if minute == 32:
             logs.put("/group", "s", record(BEGIN), BEGIN, clock.now - 5)  # 31 min after its end
-        report = ingest.run(logs, make_index(clock.now))
+        report = ingest.run(clients(logs), make_index(clock.now))
     assert counted(report) == 1
     assert lines(report).get("late", 0) + lines(report)["counted"] == 2
 
@@ -148,36 +163,36 @@ def test_events_of_one_millisecond_all_count(store: Store) -> None:
     """Events that share stream, stamp and text are told apart by their ids."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
     ingest = make_ingest(store, clock)
-    ingest.run(logs, make_index(BEGIN))
+    ingest.run(clients(logs), make_index(BEGIN))
     for _ in range(10):
         logs.put("/group", "s", record(BEGIN), BEGIN, BEGIN + 90)
     clock.now += 120
-    assert counted(ingest.run(logs, make_index(clock.now))) == 10
+    assert counted(ingest.run(clients(logs), make_index(clock.now))) == 10
 
 
 def test_an_outage_is_caught_up(store: Store) -> None:
     """After hours without the exporter everything is counted, and the backlog tells meanwhile."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
-    make_ingest(store, clock).run(logs, make_index(BEGIN))
+    make_ingest(store, clock).run(clients(logs), make_index(BEGIN))
     for minute in range(300):
         start = BEGIN + 60 * minute
         logs.put("/group", "s", record(start), start, start + 120)
     clock.now = BEGIN + 300 * 60
-    ingest = replace(make_ingest(store, clock), budget=-1)  # one chunk a pass
-    report = ingest.run(logs, make_index(clock.now))
-    behind = report.groups["/group"].read_to
+    ingest = make_ingest(store, clock, budget=-1)  # one chunk a pass
+    report = ingest.run(clients(logs), make_index(clock.now))
+    behind = report.sources["/group"].read_to
     assert behind is not None
     assert clock.now - behind > 4 * 3600
     passes = 1
     while counted(report) != 300:
         clock.now += 60
-        report = ingest.run(logs, make_index(clock.now))
+        report = ingest.run(clients(logs), make_index(clock.now))
         passes += 1
         assert passes < 60
     for _ in range(6):
         clock.now += 60
-        report = ingest.run(logs, make_index(clock.now))
-    read_to = report.groups["/group"].read_to
+        report = ingest.run(clients(logs), make_index(clock.now))
+    read_to = report.sources["/group"].read_to
     assert read_to is not None
     assert clock.now - read_to < 60
     assert counted(report) == 300
@@ -188,20 +203,20 @@ def test_a_vanished_group_leaves_the_others(store: Store) -> None:
     clock, logs = Clock(), LogGroups(groups={"/group": []})
     gone = replace(FLOW_LOG, id="fl-0", destination="/gone")
     ingest = make_ingest(store, clock)
-    ingest.run(logs, make_index(BEGIN, FLOW_LOG, gone))
+    ingest.run(clients(logs), make_index(BEGIN, FLOW_LOG, gone))
     logs.put("/group", "s", record(BEGIN), BEGIN, BEGIN + 90)
     clock.now += 120
-    report = ingest.run(logs, make_index(clock.now, FLOW_LOG, gone))
+    report = ingest.run(clients(logs), make_index(clock.now, FLOW_LOG, gone))
     assert counted(report) == 1
     assert list(report.problems()) == ["/gone"]
     assert "ResourceNotFoundException" in report.problems()["/gone"]
-    assert report.groups["/gone"].read_to is None
+    assert report.sources["/gone"].read_to is None
 
 
 def test_a_group_that_cannot_be_read_has_no_counters(store: Store) -> None:
     """Denied from the start, a counter is absent: nobody knows that it is 0."""
     clock = Clock()
-    report = make_ingest(store, clock).run(LogGroups(), make_index(BEGIN))
+    report = make_ingest(store, clock).run(clients(LogGroups()), make_index(BEGIN))
     assert report.counters == {}
 
 
@@ -211,11 +226,11 @@ def test_formats_may_mix_in_one_group(store: Store) -> None:
     clock, logs = Clock(), LogGroups(groups={"/group": []})
     short = replace(FLOW_LOG, id="fl-2", format="${interface-id} ${action} ${start} ${end}")
     ingest = make_ingest(store, clock)
-    ingest.run(logs, make_index(BEGIN, FLOW_LOG, short))
+    ingest.run(clients(logs), make_index(BEGIN, FLOW_LOG, short))
     logs.put("/group", "s", record(BEGIN), BEGIN, BEGIN + 90)
     logs.put("/group", "s", f"eni-1 REJECT {BEGIN:.0f} {BEGIN + 60:.0f}", BEGIN, BEGIN + 90)
     clock.now += 120
-    report = ingest.run(logs, make_index(clock.now, FLOW_LOG, short))
+    report = ingest.run(clients(logs), make_index(clock.now, FLOW_LOG, short))
     assert counted(report) == 1
     assert lines(report) == {"counted": 1}
     assert lines(report, "fl-2") == {"duplicate": 1}
@@ -226,7 +241,7 @@ def test_most_passes_read_only_the_tail(store: Store) -> None:
     clock, logs = Clock(), LogGroups(groups={"/group": []})
     ingest = make_ingest(store, clock)
     for _ in range(60):
-        ingest.run(logs, make_index(clock.now))
+        ingest.run(clients(logs), make_index(clock.now))
         clock.now += 60
     read = sum(end - start for _, start, end in logs.reads) / 1000
     assert read < 60 * 900  # on average less than a quarter of an hour, not 32 minutes
@@ -243,7 +258,7 @@ def test_counters_equal_the_truth(seed: int, page: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         store = Store(Path(directory))
         ingest = make_ingest(store, clock, lookback=600)
-        ingest.run(logs, make_index(BEGIN))
+        ingest.run(clients(logs), make_index(BEGIN))
         for minute in range(60):
             if minute < 40:
                 for _ in range(draw.randrange(4)):
@@ -262,11 +277,11 @@ def test_counters_equal_the_truth(seed: int, page: int) -> None:
                 store = Store(Path(directory))
                 ingest = make_ingest(store, clock, lookback=600)
             if draw.random() < 0.8:  # else the machine slept
-                report = ingest.run(logs, make_index(clock.now - draw.randrange(60)))
+                report = ingest.run(clients(logs), make_index(clock.now - draw.randrange(60)))
         logs.fail_after = None
         for _ in range(16):
             clock.now += 60
-            report = ingest.run(logs, make_index(clock.now))
+            report = ingest.run(clients(logs), make_index(clock.now))
         store.close()
     assert {a: counted(report, a) for a in ("ACCEPT", "REJECT")} == {
         a: truth[a] for a in ("ACCEPT", "REJECT")
@@ -276,8 +291,7 @@ def test_counters_equal_the_truth(seed: int, page: int) -> None:
 def test_a_failed_commit_counts_nothing(store: Store) -> None:
     """When the transaction fails nothing of it is there, and only a later commit is well again."""
     source = store.source(SCOPE, "cloudwatch", "/group")
-    batch = Batch(seen={Seen(1, b"x")})
-    batch.count("vpce-1", RECORDS, "REJECT")
+    batch = Batch({CounterKey("vpce-1", RECORDS, "REJECT"): 1}, seen={Seen(1, b"x")})
     store.commit(SCOPE, source.id, batch)
     with pytest.raises(StoreError):
         store.commit(SCOPE, source.id, batch)  # seen before: refused as a whole
@@ -289,21 +303,20 @@ def test_a_failed_commit_counts_nothing(store: Store) -> None:
 
 VPC_LOG = replace(FLOW_LOG, id="fl-1")
 SUBNET_LOG = replace(FLOW_LOG, id="fl-2", resource_id="subnet-1")
-ENI = Interface("eni-1", "vpc-1", "subnet-1", "eu-west-1a", "euw1-az1", ())
 
 
 def test_overlapping_flow_logs_of_one_format_in_one_group_count_once(store: Store) -> None:
     """Copies of a record that only their event ids tell apart are one record."""
     clock, logs = Clock(), LogGroups(groups={"/group": []}, page=1)
-    both = replace(make_index(BEGIN, VPC_LOG, SUBNET_LOG), interfaces={"eni-1": ENI})
+    both = make_index(BEGIN, VPC_LOG, SUBNET_LOG)
     ingest = make_ingest(store, clock)
-    ingest.run(logs, both)
+    ingest.run(clients(logs), both)
     for i in range(5):
         for _ in range(2):
             logs.put("/group", "eni-1-all", record(BEGIN + i), BEGIN + i, BEGIN + 90)
     for _ in range(3):
         clock.now += 120
-        report = ingest.run(logs, replace(both, as_of=clock.now))
+        report = ingest.run(clients(logs), replace(both, as_of=clock.now))
     assert counted(report) == 5
     assert lines(report) == {"counted": 5, "duplicate": 5}
 
@@ -313,7 +326,7 @@ def test_a_change_of_flow_log_is_one_cut(store: Store) -> None:
     clock, logs = Clock(), LogGroups(groups={"/group": [], "/new": []})
     new = replace(FLOW_LOG, id="fl-2", destination="/new")
     ingest = make_ingest(store, clock)
-    ingest.run(logs, make_index(BEGIN))
+    ingest.run(clients(logs), make_index(BEGIN))
     cut = BEGIN + 20 * 60
     for minute in range(60):
         clock.now = BEGIN + 60 * (minute + 1)
@@ -328,7 +341,7 @@ def test_a_change_of_flow_log_is_one_cut(store: Store) -> None:
         for name, events in everything.items():
             logs.groups[name] = [e for e in events if e["ingestionTime"] <= clock.now * 1000]
         chosen = (FLOW_LOG, new) if clock.now < cut else (new, FLOW_LOG)
-        report = ingest.run(logs, make_index(clock.now, *chosen))
+        report = ingest.run(clients(logs), make_index(clock.now, *chosen))
     assert counted(report) == 60
 
 
@@ -336,10 +349,10 @@ def test_an_interface_that_left_its_endpoint_keeps_its_last_records(store: Store
     """Records of an interface that is gone still count for the endpoint that had it."""
     clock, logs = Clock(), LogGroups(groups={"/group": []})
     ingest = make_ingest(store, clock)
-    ingest.run(logs, make_index(BEGIN))
+    ingest.run(clients(logs), make_index(BEGIN))
     clock.now += 300
     logs.put("/group", "s", record(BEGIN), BEGIN, clock.now - 10)
-    report = ingest.run(logs, Index(clock.now, {}, {}, {"fl-1": FLOW_LOG}))
+    report = ingest.run(clients(logs), make_index(clock.now, own=False))
     assert counted(report) == 1
 
 
@@ -347,12 +360,12 @@ def test_lines_that_poison(store: Store) -> None:
     """Numbers no window can have, and ends in the far future, are malformed; the rest goes on."""
     clock, logs = Clock(), LogGroups(groups={"/group": []}, page=100)
     ingest = make_ingest(store, clock)
-    ingest.run(logs, make_index(BEGIN))
+    ingest.run(clients(logs), make_index(BEGIN))
     huge = record(BEGIN).replace(" 40 ", f" {2**63 - 1} ")
     for message in (huge, huge, f"eni-1 REJECT {BEGIN:.0f} 9999999999 40 2 OK", record(BEGIN)):
         logs.put("/group", "s", message, BEGIN, BEGIN + 90)
     clock.now += 120
-    report = ingest.run(logs, make_index(clock.now))
+    report = ingest.run(clients(logs), make_index(clock.now))
     assert counted(report) == 1
     assert lines(report) == {"counted": 1, "malformed": 3}
 
@@ -364,6 +377,6 @@ def test_an_answer_without_events_is_no_empty_answer(store: Store) -> None:
         def filter_log_events(self, **_: object) -> dict[str, object]:
             return {}
 
-    report = make_ingest(store, Clock()).run(Nonsense(), make_index(BEGIN))
+    report = make_ingest(store, Clock()).run(clients(Nonsense()), make_index(BEGIN))
     assert report.counters == {}
     assert "malformed answer" in report.problems()["/group"]
