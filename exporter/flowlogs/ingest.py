@@ -129,6 +129,7 @@ class Ingest:
             }
             self._watch(index)
             self._passes += 1
+            context.notes.save(self.clock())
             return self.committed()
 
     def notified(self, clients: Clients, index: Index, files: Iterable[Object]) -> set[str]:
@@ -149,6 +150,7 @@ class Ingest:
                 self._tell(flow_log_id, objects.problem.reason if objects.problem else None)
                 self._notified[flow_log_id] = self.clock()
                 done |= objects.done
+            context.notes.save(self.clock())
         return done
 
     def expects(self, index: Index, file: Object) -> bool:

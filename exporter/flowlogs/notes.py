@@ -1,6 +1,7 @@
 """Beside the counters: who was rejected in the last hour, and which ports have accepted.
 
-Bounded for each endpoint, and committed with the counters.
+Bounded for each endpoint. Ports and recent rejects are committed with the counters; who was
+rejected is saved at the end of a pass, so that a pass that is killed is missing there.
 """
 
 from __future__ import annotations
@@ -61,13 +62,13 @@ class Notes:
             accepted = Port(endpoint_id, protocol, port)
             self._accepted.setdefault(endpoint_id, set()).add(accepted)
         self._rejected = {key: _read(text) for key, text in store.rejected(scope).items()}
+        self._changed: set[tuple[str, int]] = set()
 
     def commit(self, source: int, batch: Batch, tally: Tally, now: float) -> None:
         """Write a batch with what a tally adds to it; raises StoreError, with nothing noted."""
         batch.counters = tally.counters
         batch.newest = tally.newest
         oldest = now - KEPT - BUCKET
-        batch.fade_before = oldest
         for (endpoint_id, minute), ports in tally.recent.items():
             if minute >= oldest:
                 for port, amount in ports.items():
@@ -83,23 +84,27 @@ class Notes:
             if port not in known and room > 0:
                 accepted.add(port)
         batch.accepted = {(p.endpoint_id, p.protocol, p.port) for p in accepted}
-        changed: dict[tuple[str, int], Sketch[Rejected]] = {}
-        for key, sketch in tally.rejected.items():
-            if key[1] >= oldest:
-                merged: Sketch[Rejected] = Sketch()
-                merged.merge(self._rejected.get(key, Sketch()))
-                merged.merge(sketch)
-                changed[key] = merged
-                batch.rejected[key] = _write(merged)
         self._store.commit(self._scope, source, batch)
         for port in accepted:
             self._accepted.setdefault(port.endpoint_id, set()).add(port)
-        self._rejected = {k: s for k, s in self._rejected.items() if k[1] >= oldest} | changed
+        for key, sketch in tally.rejected.items():
+            if key[1] >= oldest:
+                self._rejected.setdefault(key, Sketch()).merge(sketch)
+                self._changed.add(key)
+
+    def save(self, now: float) -> None:
+        """Save who was rejected, and forget whom nobody asks about; raises StoreError."""
+        oldest = now - KEPT - BUCKET
+        self._rejected = {key: s for key, s in self._rejected.items() if key[1] >= oldest}
+        changed = {key: _write(s) for key, s in self._rejected.items() if key in self._changed}
+        self._store.note(self._scope, changed, oldest)
+        self._changed.clear()
 
     def noted(self) -> Noted:
-        """Return what is noted and committed; raises StoreError."""
+        """Return what is noted; raises StoreError."""
         ports = frozenset(port for ports in self._accepted.values() for port in ports)
-        return Noted(self._store.recent(self._scope), ports, dict(self._rejected))
+        rejected = {key: sketch.copy() for key, sketch in self._rejected.items()}
+        return Noted(self._store.recent(self._scope), ports, rejected)
 
 
 def _write(sketch: Sketch[Rejected]) -> str:

@@ -7,16 +7,17 @@ https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from exporter.flowlogs.block import Ints
+from exporter.flowlogs.block import Ints, Mask, Words
 from exporter.flowlogs.formats import NEEDED, UnusableFormat
 from exporter.flowlogs.judge import CLOCKS_DIFFER
 from exporter.flowlogs.parse import MILLISECONDS_FROM, Line, Malformed, Record
-from exporter.flowlogs.records import Records, Sums
+from exporter.flowlogs.records import Indexes, Records, Sums
 from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import Tally
 
@@ -77,79 +78,110 @@ def _number(name: str, schema: pl.Schema) -> pl.Expr:
 def _text(name: str, schema: pl.Schema) -> pl.Expr:
     if name not in schema:
         return pl.lit(None, pl.String).alias(name)
-    return pl.col(name).cast(pl.String, strict=False).fill_null("-")
+    return pl.col(name).cast(pl.String, strict=False)
 
 
 def _count(frame: pl.DataFrame, sums: Sums, delivered: float, tally: Tally) -> None:
     """Add rows to sums and tally."""
-    table = sums.table
-    stamps = [
-        pl.when(pl.col(n) >= MILLISECONDS_FROM).then(pl.col(n) // 1000).otherwise(pl.col(n))
-        for n in ("start", "end")
-    ]
-    status = pl.col("log_status")
-    gap = {"skip_data": status == "SKIPDATA", "no_data": status == "NODATA"}
-    if frame["log_status"].null_count() == frame.height:  # the format lacks it
-        gap = {"skip_data": pl.lit(False), "no_data": pl.col("action") == "-"}
-    frame = frame.with_columns(
-        stamps,
-        known=(pl.col("interface_id") == "-") | pl.col("interface_id").str.starts_with("eni-"),
-    ).with_columns(
-        kind=pl.when(~pl.col("known"))
-        .then(pl.lit("malformed"))
-        .when(gap["skip_data"])
-        .then(pl.lit("skip_data"))
-        .when(gap["no_data"])
-        .then(pl.lit("no_data"))
-        .when(
-            pl.col("action").is_in(["ACCEPT", "REJECT"])
-            & (status.is_null() | (status == "OK"))
-            & (pl.col("start") >= 0)
-            & (pl.col("end") >= 0)
-        )
-        .then(pl.lit("record"))
-        .otherwise(pl.lit("malformed"))
+    flow_log_id, latest = sums.table.flow_log_id, delivered + CLOCKS_DIFFER
+    for name in ("start", "end"):
+        largest: Any = frame[name].max()
+        if largest is not None and largest >= MILLISECONDS_FROM:
+            stamp = pl.col(name)
+            seconds = pl.when(stamp >= MILLISECONDS_FROM).then(stamp // 1000).otherwise(stamp)
+            frame = frame.with_columns(seconds.alias(name))
+    interface, status, action = pl.col("interface_id"), pl.col("log_status"), pl.col("action")
+    told = frame["log_status"].null_count() < frame.height
+    # What is not there is null, or `-`.
+    shaped = interface.str.starts_with("eni-") | (interface == "-") | interface.is_null()
+    nothing = status == "NODATA" if told else (action == "-") | action.is_null()
+    skip = shaped & (status == "SKIPDATA") if told else pl.lit(False)
+    gap = shaped & nothing
+    good = interface.str.starts_with("eni-") & ((action == "ACCEPT") | (action == "REJECT"))
+    good &= (pl.col("start") >= 0) & (pl.col("end") >= 0)
+    if told:
+        good &= status == "OK"
+    kinds = frame.select(
+        good=good.fill_null(False),
+        gap=gap.fill_null(False),
+        skip=skip.fill_null(False),
+        end=pl.col("end"),
     )
-    newest: Any = frame.filter(
-        (pl.col("kind") != "malformed") & (pl.col("end") <= delivered + CLOCKS_DIFFER)
-    )["end"].max()
-    counts = dict(frame.group_by("kind").len().iter_rows())
-    for kind in ("skip_data", "no_data"):
-        tally.line(table.flow_log_id, kind, None, counts.get(kind, 0))
-    if counts.get("malformed"):
-        row = frame.filter(pl.col("kind") == "malformed").row(0, named=True)
+    gaps, skips = int(kinds["gap"].sum()), int(kinds["skip"].sum())
+    tally.line(flow_log_id, "no_data", None, gaps)
+    tally.line(flow_log_id, "skip_data", None, skips)
+    goods = int(kinds["good"].sum())
+    malformed = frame.height - goods - gaps - skips
+    if malformed:
+        first = frame.filter(~(kinds["good"] | kinds["gap"] | kinds["skip"])).row(0, named=True)
         why = Malformed("a row without interface, action, start or end that can be")
-        tally.malformed(table.flow_log_id, why, str(row), counts["malformed"])
-    tally.line(table.flow_log_id, "other", float(newest) if newest is not None else None, 0)
-    concerned = _concerned(frame, sums, delivered, tally)
-    tally.line(table.flow_log_id, "other", None, counts.get("record", 0) - concerned)
+        tally.malformed(flow_log_id, why, str(first), malformed)
+    tells = kinds["good"] | kinds["gap"] | kinds["skip"]
+    newest: Any = kinds.filter(tells & (kinds["end"] <= latest))["end"].max()
+    tally.line(flow_log_id, "other", None if newest is None else float(newest), 0)
+    concerned = _concerned(frame, kinds["good"], sums, delivered, tally)
+    tally.line(flow_log_id, "other", None, goods - concerned)
 
 
-def _concerned(frame: pl.DataFrame, sums: Sums, delivered: float, tally: Tally) -> int:
-    """Add the records of endpoints and their clients; return how many rows that are."""
+class _Hashes:
+    """Which texts may be among some tokens: all that are, and a few that are not."""
+
+    _BITS = 18
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._there = np.zeros(1 << self._BITS, np.bool_)
+        self._there[self._slots(pl.Series(tokens, dtype=pl.String))] = True
+
+    def among(self, texts: pl.Series) -> Mask:
+        """Return which texts may be."""
+        found: Mask = self._there[self._slots(texts)]
+        return found
+
+    def _slots(self, texts: pl.Series) -> Words:
+        # Null has a hash like any text.
+        slots: Words = texts.hash().to_numpy() >> np.uint64(64 - self._BITS)
+        return slots
+
+
+def _numbers_in(texts: pl.Series, tokens: Sequence[str]) -> Indexes:
+    """Return which token each text is, -1 for none."""
+    if not tokens:
+        return np.full(len(texts), -1, np.int32)
+    found = texts.cast(pl.Enum(tokens), strict=False).to_physical().cast(pl.Int32)
+    return found.fill_null(-1).to_numpy()
+
+
+def _concerned(
+    frame: pl.DataFrame, good: pl.Series, sums: Sums, delivered: float, tally: Tally
+) -> int:
+    """Add the records of endpoints and their clients; return how many rows were looked at."""
     table = sums.table
+    interfaces, addresses = table.interfaces.tokens, table.addresses.tokens
     ends = [(n, True) for n in _TARGETS] + [(n, False) for n in _SOURCES]
     ends = [(n, inbound) for n, inbound in ends if frame[n].null_count() < frame.height]
-    known = pl.Series(table.addresses.tokens, dtype=pl.String).implode()
-    own = pl.Series(table.interfaces.tokens, dtype=pl.String).implode()
-    touched = pl.any_horizontal(
-        pl.col("interface_id").is_in(own), *(pl.col(n).is_in(known) for n, _ in ends)
-    )
-    rows = frame.filter((pl.col("kind") == "record") & touched)
+    touched = _Hashes(interfaces).among(frame["interface_id"])
+    known = _Hashes(addresses)
+    for name, _ in ends:
+        touched |= known.among(frame[name])
+    rows = frame.filter(good & pl.Series(touched))
     if not rows.height:
         return 0
+    lists: dict[str, list[str | None]] = {}
 
     def source(row: int, inbound: bool) -> str:
-        names = _SOURCES if inbound else _TARGETS
-        found = (rows[name][row] for name in reversed(names))
-        return next((address for address in found if address not in (None, "-")), "")
+        for name in reversed(_SOURCES if inbound else _TARGETS):
+            if name not in lists:
+                lists[name] = rows[name].to_list()
+            if lists[name][row] not in (None, "-"):
+                return str(lists[name][row])
+        return ""
 
     def numbers(name: str) -> Ints:
         return rows[name].fill_null(-1).to_numpy().astype(np.int64, copy=False)
 
     records = Records(
-        own=table.interfaces.numbers(rows["interface_id"].to_list()),
-        ends=[(inbound, table.addresses.numbers(rows[n].to_list())) for n, inbound in ends],
+        own=_numbers_in(rows["interface_id"], interfaces),
+        ends=[(inbound, _numbers_in(rows[n], addresses)) for n, inbound in ends],
         rejected=(rows["action"] == "REJECT").to_numpy(),
         source=source,
         **{as_: numbers(name) for name, as_ in _NUMBERS.items()},

@@ -43,6 +43,10 @@ class Sketch(Generic[K]):
         for key, (amount, first, last) in other.counts.items():
             self.add(key, amount, first, last)
 
+    def copy(self) -> Sketch[K]:
+        """Return a sketch that does not change with this one."""
+        return Sketch(self.error, {key: times.copy() for key, times in self.counts.items()})
+
     def _shrink(self) -> None:
         """Take from every count the largest that is not among the most frequent."""
         cut = sorted((c[0] for c in self.counts.values()), reverse=True)[CAPACITY]

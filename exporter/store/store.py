@@ -68,10 +68,8 @@ class Batch:
     """What one transaction adds. `touch` counters are created at 0 where they do not exist.
 
     `objects` have their ETag; `bins`, by minute, interface and action, replace what was there;
-    `recent` are by endpoint, minute, protocol and port, `accepted` by endpoint, protocol and port;
-    `rejected` by endpoint and quarter of an hour replace what was there. What is older than
-    `forget_before` (milliseconds) in this source, or `fade_before` (seconds) among what was
-    rejected, goes.
+    `recent` are by endpoint, minute, protocol and port, `accepted` by endpoint, protocol and port.
+    What is older than `forget_before` (milliseconds) in this source goes.
     """
 
     counters: dict[CounterKey, int] = field(default_factory=dict)
@@ -82,10 +80,8 @@ class Batch:
     newest: dict[str, float] = field(default_factory=dict)
     recent: dict[tuple[str, int, int, int], int] = field(default_factory=dict)
     accepted: set[tuple[str, int, int]] = field(default_factory=set)
-    rejected: dict[tuple[str, int], str] = field(default_factory=dict)
     read_to: float | None = None
     forget_before: int | None = None
-    fade_before: float | None = None
 
 
 class Store(Database):
@@ -350,21 +346,33 @@ class Store(Database):
                 "INSERT INTO accepted VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 [(*where, *port) for port in batch.accepted],
             )
-            db.executemany(
-                "INSERT OR REPLACE INTO rejected VALUES (?, ?, ?, ?, ?)",
-                [(*where, *key, sketch) for key, sketch in batch.rejected.items()],
-            )
             if batch.read_to is not None:
                 db.execute("UPDATE source SET read_to=? WHERE id=?", (batch.read_to, source))
             if batch.forget_before is not None:
                 _forget(db, source, batch.forget_before)
-            if batch.fade_before is not None:
-                for table, column in (("recent", "minute"), ("rejected", "bucket")):
-                    db.execute(
-                        f"DELETE FROM {table} "  # noqa: S608  # names of our own
-                        f"WHERE account=? AND region=? AND {column}<?",
-                        (*where, batch.fade_before),
-                    )
+
+        self.write(write)
+
+    def note(
+        self, scope: Scope, rejected: Mapping[tuple[str, int], str], fade_before: float
+    ) -> None:
+        """Write who was rejected, by endpoint and quarter of an hour, for what was there.
+
+        What was rejected before `fade_before` (seconds) goes.
+        """
+        where = scope_of(scope)
+
+        def write(db: sqlite3.Connection) -> None:
+            db.executemany(
+                "INSERT OR REPLACE INTO rejected VALUES (?, ?, ?, ?, ?)",
+                [(*where, *key, sketch) for key, sketch in rejected.items()],
+            )
+            for table, column in (("recent", "minute"), ("rejected", "bucket")):
+                db.execute(
+                    f"DELETE FROM {table} "  # noqa: S608  # names of our own
+                    f"WHERE account=? AND region=? AND {column}<?",
+                    (*where, fade_before),
+                )
 
         self.write(write)
 

@@ -16,6 +16,7 @@ from exporter.aws.session import Aws
 from exporter.config import Discovery, parse
 from exporter.flowlogs import attribute
 from exporter.flowlogs.ingest import Ingest
+from exporter.flowlogs.sourcing import Settings
 from exporter.model import Inventory, Known, Scope, Unavailable
 from exporter.simulator.faults import KINDS, Fault
 from exporter.simulator.organisation import CONSUMER
@@ -212,17 +213,17 @@ def test_reading_flow_logs_fails(estate: Estate, tmp_path: Path, kind: str) -> N
     store = Store(tmp_path)
     try:
         # Index and records have one clock: that of the passes.
-        ingest = Ingest(CONSUMING, store, lambda: 1.0, 1.0, 60.0, 60.0)
+        ingest = Ingest(CONSUMING, store, lambda: 1.0, Settings(1.0, 60.0, 60.0))
         logs = (estate.impatient if kind == "timeout" else estate.aws).client(CONSUMING, "logs")
         with estate.failing(Fault(kind, "logs", times=1)):
-            failing = ingest.run(logs, index)
-        failed = {name for name, group in failing.groups.items() if group.problem}
-        assert len(failing.groups) > 1
+            failing = ingest.run({"logs": logs}.__getitem__, index)
+        failed = {name for name, group in failing.sources.items() if group.problem}
+        assert len(failing.sources) > 1
         assert len(failed) == (kind != "empty_page")
-        assert all(failing.groups[name].read_to is None for name in failed)
+        assert all(failing.sources[name].read_to is None for name in failed)
         assert set(failing.problems()) == failed
-        whole = ingest.run(logs, index)
+        whole = ingest.run({"logs": logs}.__getitem__, index)
         assert whole.problems() == {}
-        assert all(group.read_to is not None for group in whole.groups.values())
+        assert all(group.read_to is not None for group in whole.sources.values())
     finally:
         store.close()

@@ -1,12 +1,10 @@
-"""Measure: the exposition against prometheus_client's, parsing, ingestion, DNS pace."""
+"""Measure: the exposition against prometheus_client's, and parsing line by line."""
 
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
@@ -14,13 +12,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
 from exporter import metrics
 from exporter.exposition import render
-from exporter.flowlogs.attribute import Index
 from exporter.flowlogs.formats import DEFAULT, from_log_format
-from exporter.flowlogs.ingest import Ingest
 from exporter.flowlogs.parse import parse
-from exporter.model import FlowLog, Scope
-from exporter.store import Store
-from tests.flowlogs.log_group import LogGroups
 
 SERIES = 100_000
 LINES = 100_000
@@ -74,35 +67,6 @@ def parsing() -> None:
     say("parse, default format", f"{LINES / taken / 1000:.0f} k lines/s")
 
 
-def ingestion() -> None:
-    """Events to committed counters, and a re-read of the same window."""
-    scope, begin = Scope("111122223333", "eu-west-1"), 1_700_000_000.0
-    flow_log = FlowLog("fl-1", "vpc-1", "ALL", "cloud-watch-logs", "/g", DEFAULT, 60)
-    index = Index(
-        begin + 120,
-        {"eni-0a1": "vpce-1"},
-        {("eni-0a1", "ACCEPT"): flow_log},
-        {"fl-1": flow_log},
-    )
-    with tempfile.TemporaryDirectory() as directory:
-        store = Store(Path(directory))
-        ingest = Ingest(scope, store, time.time, 60, 1800, 600)
-        logs = LogGroups(page=10_000, seed=1, groups={"/g": []})
-        ingest.run(logs, Index(begin, index.endpoint_of, index.chosen, index.flow_logs))
-        for i in range(EVENTS):
-            line = (
-                f"2 111122223333 eni-0a1 10.0.0.1 10.0.0.2 {i % 60000} 443 6 10 840 "
-                f"{begin + 1:.0f} {begin + 61:.0f} ACCEPT OK"
-            )
-            logs.put("/g", "eni-0a1-all", line, begin + 1 + i % 60, begin + 90)
-        first = best(lambda: ingest.run(logs, index), times=1)
-        again = best(lambda: ingest.run(logs, index), times=1)
-        store.close()
-    say(f"ingestion, {EVENTS} new events, committed", f"{EVENTS / first / 1000:.0f} k events/s")
-    say("ingestion, the same window read again", f"{EVENTS / again / 1000:.0f} k events/s")
-
-
 if __name__ == "__main__":
     exposition()
     parsing()
-    ingestion()

@@ -17,15 +17,18 @@ KIND = "cloudwatch"
 class Event(NamedTuple):
     """A delivered line; `ingested` is when CloudWatch Logs received it, in seconds.
 
-    `seen` is its identity: stream and event id. `content` is the same for another event of the
-    stream that has the same text.
+    `seen` is its identity: stream and event id.
     """
 
     seen: Seen
-    content: Seen
     ingested: float
     stream: str
     message: str
+
+    @property
+    def content(self) -> Seen:
+        """The same for another event of the stream that has the same text."""
+        return _identity("content", self.stream, self.message, self.seen.start)
 
 
 def pages(logs: Any, group: str, first: float, last: float) -> Iterator[list[Event]]:
@@ -46,17 +49,15 @@ def pages(logs: Any, group: str, first: float, last: float) -> Iterator[list[Eve
 
 
 def _event(row: dict[str, Any]) -> Event:
-    stream = row.get("logStreamName", "")
-    start = int(row["timestamp"])
-
-    def seen(kind: str, text: str) -> Seen:
-        key = f"{kind}\0{stream}\0{text}".encode("utf-8", "surrogatepass")
-        return Seen(start, blake2b(key, digest_size=16).digest())
-
+    stream, start = row.get("logStreamName", ""), int(row["timestamp"])
     return Event(
-        seen("event", row["eventId"]),
-        seen("content", row["message"]),
-        row.get("ingestionTime", row["timestamp"]) / 1000,
+        _identity("event", stream, row["eventId"], start),
+        row.get("ingestionTime", start) / 1000,
         stream,
         row["message"],
     )
+
+
+def _identity(kind: str, stream: str, text: str, start: int) -> Seen:
+    key = f"{kind}\0{stream}\0{text}".encode("utf-8", "surrogatepass")
+    return Seen(start, blake2b(key, digest_size=16).digest())
