@@ -179,7 +179,8 @@ class Ingest:
             report = self._report_of(flow_log.id)
             if self._slow.get(flow_log.id, 0) >= PATIENCE and report and report.read_to is not None:
                 behind = index.as_of - report.read_to
-            picks[flow_log.id] = pick(flow_log, self.settings, neighbours, behind, before)
+            told = flow_log.id in self._notified
+            picks[flow_log.id] = pick(flow_log, self.settings, neighbours, behind, before, told)
             if picks[flow_log.id] != self._picks.get(flow_log.id):
                 log.info(
                     "how a flow log is read",

@@ -56,28 +56,32 @@ def pick(
     neighbours: Collection[str],
     behind: float | None,
     before: str,
+    notified: bool = False,
 ) -> Pick:
     """Return the source of a flow log.
 
     `neighbours` are the other flow logs that deliver to the same log group. `behind` is how many
     seconds reading lines is behind without catching up, None where it keeps up; `before` the
-    source that was picked last, empty without.
+    source that was picked last, empty without; `notified` whether a queue tells of its files.
     """
     why = unreadable(flow_log, settings.allowed)
     source = settings.allowed.of(flow_log)
     if why:
         return Pick("", why)
     lines, query = SOURCES[flow_log.destination_type]
+    if lines == CLOUDWATCH:
+        how = "log events are read"
+    else:
+        how = "files that a queue told of are read" if notified else "files are listed and read"
     if source == lines:
-        return Pick(lines, "configured")
+        return Pick(lines, f"configured; {how}")
     why_not = _no_query(query, settings, neighbours)
     if source == query:
         return Pick(query, "configured") if why_not is None else Pick("", why_not)
-    delivery = "log events are read" if lines == CLOUDWATCH else "files are read"
     if why_not is None and before == query:
         return Pick(query, "reading every line could not keep up before; a query is asked instead")
     if behind is None:
-        return Pick(lines, f"{delivery} one by one: exact, and they keep up")
+        return Pick(lines, f"{how} line by line: exact, and it keeps up")
     late = f"reading is {behind / 60:.0f} min behind and does not catch up"
     if why_not is None:
         return Pick(query, f"{late}; a query counts where the logs are")

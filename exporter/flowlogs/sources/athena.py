@@ -151,7 +151,7 @@ def _run(athena: Any, settings: Settings, sql: str, pause: Pause, meter: Meter) 
                 return query_id
             if not running:
                 why = execution["Status"].get("StateChangeReason", "no reason given")
-                raise QueryFailed(f"Athena query {query_id}: {state}: {why}")
+                raise QueryFailed(f"Athena: a query ended {state}: {why}")
     finally:
         if running:
             attempt(partial(athena.stop_query_execution, QueryExecutionId=query_id))

@@ -123,7 +123,7 @@ def _rows(logs: Any, query_id: str, meter: Meter) -> list[dict[str, str]] | None
     meter.scanned[query_id] = int((answer.get("statistics") or {}).get("bytesScanned", 0))
     status = answer["status"]
     if status in _FAILED:
-        raise QueryFailed(f"Logs Insights query {query_id}: {status}")
+        raise QueryFailed(f"Logs Insights: a query ended {status}")
     if status != "Complete":
         return None
     results = list(answer["results"])
