@@ -92,9 +92,14 @@ class Queue:
         # Long enough to count what comes at a time; then whoever died with it has it no longer.
         hidden = min(max(10.0, 4 * self.interval), 600.0)
         client = self._client()
+        began = time.time()
         while time.monotonic() < deadline:
             messages = sqs.receive(client, self.url, hidden)
             if not messages:
+                for scope, reader in list(self.readers.items()):
+                    reader.ingest.drained(began)
+                    if scope in reports:
+                        reports[scope] = reader.ingest.committed()
                 break
             receipts = self._handle(messages, problems, reports)
             for failure in sqs.delete(client, self.url, receipts):

@@ -53,7 +53,7 @@ def running(
         until(lambda: set(select(process.series(), m.COLLECTOR_UP.name).values()) == {1.0}, 30)
         time.sleep(2)  # the first window must not begin before the flow logs were first seen
         aws.control("clock", {"running": True})
-        time.sleep(20)
+        time.sleep(12)
         aws.control("clock", {"running": False})
         until(lambda: aws.control("truth")["pending"] == 0, 60)
         yield process
@@ -164,7 +164,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["denied", "throttled", "internal_error", "malformed"])
+@pytest.mark.parametrize("kind", ["denied", "malformed"])
 @pytest.mark.timeout(240)
 def test_a_source_that_fails_says_why(aws: SimulatorProcess, tmp_path: Path, kind: str) -> None:
     """Each source's own calls fail: it says so, the others go on, and what it missed is counted."""
@@ -172,7 +172,7 @@ def test_a_source_that_fails_says_why(aws: SimulatorProcess, tmp_path: Path, kin
     with exporter(aws.environment, tmp_path, f"--config.file={config}") as process:
         until(process.ready, 60)
         until(lambda: flow_logs(process)["/vpc/shop"]["read_to"], 30)
-        time.sleep(1)
+        time.sleep(4)
         aws.control(
             "faults",
             [{"kind": kind, "service": s, "operation": o} for o, (s, _) in FAULTS.items()],

@@ -6,6 +6,7 @@ tail at every pass, further back at every 5th, the whole look-back at every 15th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +41,8 @@ class Group:
     """One log group in one pass: the flow logs that deliver to it, and how its lines are counted.
 
     `number` is how many passes there were before, `interval` the seconds between them, `front` up
-    to where the group has been read by any of them.
+    to where the group has been read by any of them. What starts later than `until` is somebody
+    else's to count.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Group:
     number: int
     interval: float
     front: float = 0.0
+    until: float = math.inf
     _layouts: dict[Format, list[FlowLog]] = field(default_factory=dict)
     _table: Table | None = None
 
@@ -77,22 +80,23 @@ class Group:
         whole = read_to is None or self.number % 15 == 0 or end - read_to >= every
         # What is forgotten must not be read again, whatever the look-back was when it was.
         forgotten = self.state.forgotten / 1000
+        last = min(end, self.until)
         if not whole and self.front >= end - tail:
             begin = max(end - tail, forgotten)
-            for page in cloudwatch.pages(logs, self.name, begin, max(begin, end)):
+            for page in cloudwatch.pages(logs, self.name, begin, max(begin, last)):
                 self._commit(page)
             self.front = max(end, self.front)
             return
         # Nothing is counted that started before we came.
         first = self.context.since(self.flow_logs) - aggregation
         begin = max(first, forgotten, 0 if read_to is None else read_to - reach)
-        end = max(begin, end)
+        last = max(begin, last)
         while True:
-            upto = min(begin + CHUNK, end)
+            upto = min(begin + CHUNK, last)
             for page in cloudwatch.pages(logs, self.name, begin, upto):
                 self._commit(page)
-            done = upto >= end
-            moved = max(upto, read_to or upto)
+            done = upto >= last
+            moved = max(upto, end if done else upto, read_to or upto)
             forget = max(0, int((moved - reach) * 1000))
             batch = Batch(read_to=moved, forget_before=forget)
             if done:

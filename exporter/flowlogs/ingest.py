@@ -15,10 +15,11 @@ How exactness comes about:
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -39,9 +40,11 @@ from exporter.flowlogs.sourcing import (
     ATHENA,
     CLOUDWATCH,
     INSIGHTS,
+    QUERIES,
     S3,
     Pick,
     Settings,
+    no_query,
     pick,
     speaker,
 )
@@ -57,6 +60,8 @@ Clients: TypeAlias = Callable[[str], Any]
 PATIENCE = 5
 # A listing finds what a notification did not name, at least so often (seconds).
 LISTED_EVERY = 900.0
+# What a source has not told a day after another took over is given up.
+GIVEN_UP = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ class Ingest:
     store: Store
     clock: Callable[[], float]
     settings: Settings = field(default_factory=Settings)
+    # How it waits between polls of a query.
+    sleep: Callable[[float], object] = time.sleep
     _passes: int = 0
     _sources: dict[str, SourceReport] = field(default_factory=dict)
     _picks: dict[str, Pick] = field(default_factory=dict)
@@ -97,8 +104,11 @@ class Ingest:
     _asked: dict[str, tuple[int, float, float | None]] = field(default_factory=dict)
     _notified: dict[str, float] = field(default_factory=dict)
     _listed: dict[str, float] = field(default_factory=dict)
+    # What a queue named and could not be read.
+    _troubles: dict[str, Unavailable[None]] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
     _notes: Notes | None = None
+    _index: Index | None = None
     # Notifications come beside the passes.
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -120,6 +130,7 @@ class Ingest:
         One that cannot be read is reported and leaves the others alone. Raises StoreError.
         """
         with self._lock:
+            index = self._youngest(index)
             self._picks = self._pick(index)
             context = self._prepare(index)
             reads = [*self._groups(context, clients), *self._files(context, clients)]
@@ -139,19 +150,52 @@ class Ingest:
         """
         done: set[str] = set()
         with self._lock:
-            self._picks = self._picks or self._pick(index)
+            index = self._youngest(index)
+            if not index.flow_logs.keys() <= self._picks.keys():
+                self._picks = self._pick(index)
             context = self._prepare(index)
             by_flow_log: dict[str, list[Object]] = {}
             for file in files:
-                by_flow_log.setdefault(file.flow_log_id, []).append(file)
+                if file.flow_log_id in index.flow_logs:
+                    by_flow_log.setdefault(file.flow_log_id, []).append(file)
             for flow_log_id, found in by_flow_log.items():
                 objects = self._objects(context, index.flow_logs[flow_log_id])
                 objects.count(clients(S3), found)
-                self._tell(flow_log_id, objects.problem.reason if objects.problem else None)
+                self._note(flow_log_id, objects.problem)
                 self._notified[flow_log_id] = self.clock()
                 done |= objects.done
             context.notes.save(self.clock())
         return done
+
+    def _note(self, flow_log_id: str, problem: Unavailable[None] | None) -> None:
+        """Note how files went that notifications named."""
+        self._tell(flow_log_id, problem.reason if problem else None)
+        if problem:
+            self._troubles[flow_log_id] = problem
+        else:
+            self._troubles.pop(flow_log_id, None)
+        report = self._sources.get(flow_log_id)
+        if report:
+            self._sources = {**self._sources, flow_log_id: replace(report, problem=problem)}
+
+    def drained(self, began: float) -> None:
+        """Take note that a queue has told of every file that was there when it began to be read."""
+        with self._lock:
+            for flow_log_id in self._notified.keys() - self._troubles.keys():
+                report = self._sources.get(flow_log_id)
+                if report and report.read_to is not None and report.problem is None:
+                    front = max(began, report.read_to)
+                    self._fronts[flow_log_id] = front
+                    self._sources = {**self._sources, flow_log_id: replace(report, read_to=front)}
+
+    def _youngest(self, index: Index) -> Index:
+        """Return the youngest index so far.
+
+        Whoever has waited with an older one must not undo what has been decided since.
+        """
+        if self._index is None or self._index.as_of < index.as_of:
+            self._index = index
+        return self._index
 
     def expects(self, index: Index, file: Object) -> bool:
         """Whether a file is one of a flow log's that is read here, in the bucket it delivers to."""
@@ -235,8 +279,9 @@ class Ingest:
         index = with_addresses(index, own, lives)
         first_seen = self.store.meet(self.scope, index.flow_logs, index.as_of)
         speaker_of = {i: speaker(i, found.source) for i, found in self._picks.items()}
+        newest = self.store.newest_records(self.scope)
         reached = {
-            i: report.read_to
+            i: max(report.read_to, newest.get(i, 0.0))
             for report in self._sources.values()
             for i in report.flow_log_ids
             if report.read_to is not None
@@ -257,37 +302,53 @@ class Ingest:
             self._tell,
         )
 
-    def _read_by_lines(self, context: Pass, flow_log: FlowLog) -> bool:
-        """Whether a flow log's lines are read: always, or until the last before a cut have come."""
-        source = self._picks[flow_log.id].source
-        if source in (CLOUDWATCH, S3):
-            return True
-        if not source:
-            return False
-        # A query speaks now. Lines that start before it took over may still come.
-        reach = self.settings.lookback + flow_log.aggregation + 600
+    def _until(
+        self, context: Pass, flow_log: FlowLog, source: str, kind: str, name: str
+    ) -> float | None:
+        """Return up to which start a source is read: for ever, or up to where another took over.
+
+        None when it is not read: what it has to count has come, and has been.
+        """
+        picked = self._picks[flow_log.id].source
+        if source == picked:
+            return math.inf
+        who = speaker(flow_log.id, source)
         ended = [
             cuts[i - 1][0]
             for cuts in context.choices.values()
-            for i, (_, name) in enumerate(cuts)
-            if name == flow_log.id and i
+            for i, (_, spoke) in enumerate(cuts)
+            if spoke == who and i
         ]
-        return any(context.index.as_of - end < reach for end in ended)
+        now = context.index.as_of
+        if not picked or not ended or now - max(ended) > GIVEN_UP:
+            return None
+        reach = self.settings.lookback + flow_log.aggregation + 600
+        read_to = self.store.source(self.scope, kind, name).read_to
+        last = max(ended)
+        return last if min(now, read_to or now) < last + reach else None
 
     def _groups(self, context: Pass, clients: Clients) -> list[Read]:
         groups: dict[str, list[FlowLog]] = {}
+        ends: dict[str, float] = {}
         for flow_log in context.index.flow_logs.values():
-            if flow_log.destination_type == "cloud-watch-logs" and self._read_by_lines(
-                context, flow_log
-            ):
-                groups.setdefault(flow_log.destination, []).append(flow_log)
+            name = flow_log.destination
+            if flow_log.destination_type == "cloud-watch-logs":
+                until = self._until(context, flow_log, CLOUDWATCH, cloudwatch.KIND, name)
+                if until is not None:
+                    groups.setdefault(name, []).append(flow_log)
+                    ends[name] = max(until, ends.get(name, until))
         return [
-            (name, flow_logs, partial(self._read_group, context, clients, name, flow_logs))
-            for name, flow_logs in sorted(groups.items())
+            (name, found, partial(self._read_group, context, clients, name, found, ends[name]))
+            for name, found in sorted(groups.items())
         ]
 
     def _read_group(
-        self, context: Pass, clients: Clients, name: str, flow_logs: Sequence[FlowLog]
+        self,
+        context: Pass,
+        clients: Clients,
+        name: str,
+        flow_logs: Sequence[FlowLog],
+        until: float,
     ) -> float | None:
         state = self.store.source(self.scope, cloudwatch.KIND, name)
         group = Group(
@@ -298,6 +359,7 @@ class Ingest:
             self._passes,
             self.settings.interval,
             self._fronts.get(name, 0.0),
+            until,
         )
         try:
             group.read(clients("logs"))
@@ -309,19 +371,25 @@ class Ingest:
         return [
             (flow_log.id, [flow_log], partial(self._list_files, context, clients, flow_log))
             for flow_log in sorted(context.index.flow_logs.values(), key=lambda f: f.id)
-            if flow_log.destination_type == S3 and self._read_by_lines(context, flow_log)
+            if flow_log.destination_type == S3
+            and self._until(context, flow_log, S3, s3.KIND, flow_log.id) is not None
         ]
 
     def _list_files(self, context: Pass, clients: Clients, flow_log: FlowLog) -> float | None:
         now = self.clock()
         notified = now - self._notified.get(flow_log.id, 0.0) < 2 * LISTED_EVERY
-        if notified and now - self._listed.get(flow_log.id, 0.0) < LISTED_EVERY:
+        every = min(LISTED_EVERY, self.settings.lookback / 2)
+        if notified and now - self._listed.get(flow_log.id, 0.0) < every:
             # A queue tells of new files; a listing only finds what it did not tell.
+            trouble = self._troubles.get(flow_log.id)
+            if trouble:
+                raise _Reported(trouble, self._fronts.get(flow_log.id))
             return self._fronts.get(flow_log.id)
         objects = self._objects(context, flow_log)
         moved = objects.list(clients(S3))
         if objects.problem:
             raise _Reported(objects.problem, moved)
+        self._troubles.pop(flow_log.id, None)
         self._listed[flow_log.id] = now
         self._fronts[flow_log.id] = moved or 0.0
         return moved
@@ -332,15 +400,23 @@ class Ingest:
     def _queries(self, context: Pass, clients: Clients) -> list[Read]:
         return [
             (
-                f"{flow_log.id} {found.source}",
+                f"{flow_log.id} {source}",
                 [flow_log],
-                partial(self._ask, context, clients, flow_log, found.source),
+                partial(self._ask, context, clients, flow_log, source, until),
             )
             for flow_log in context.index.flow_logs.values()
-            if (found := self._picks[flow_log.id]).source in (INSIGHTS, ATHENA)
+            for source in QUERIES
+            if source == self._picks[flow_log.id].source or self._may_ask(source)
+            if (until := self._until(context, flow_log, source, source, flow_log.id)) is not None
         ]
 
-    def _ask(self, context: Pass, clients: Clients, flow_log: FlowLog, source: str) -> float | None:
+    def _may_ask(self, source: str) -> bool:
+        """Whether a query that no longer speaks may be asked for what is still to come."""
+        return no_query(source, self.settings, ()) is None
+
+    def _ask(
+        self, context: Pass, clients: Clients, flow_log: FlowLog, source: str, until: float
+    ) -> float | None:
         state = self.store.source(self.scope, source, flow_log.id)
         number, last, rate = self._asked.get(flow_log.id, (0, 0.0, None))
         now = self.clock()
@@ -349,14 +425,14 @@ class Ingest:
         if now - last < every:
             return state.read_to
         wallet = Wallet(self.store, self.settings.dollars_per_day, self.clock)
-        pushed = Pushed(flow_log, source, state, context, wallet, number, rate)
+        pushed = Pushed(flow_log, source, state, context, wallet, number, rate, until)
         fields = layout(flow_log)
         assert fields is not None, "it is readable"
 
         def ask(
             interfaces: tuple[str, ...], first: int, upto: int, since: float, meter: Meter
         ) -> Answer:
-            window = (interfaces, first, upto, since, time.sleep)
+            window = (interfaces, first, upto, since, self.sleep)
             if source == INSIGHTS:
                 group = flow_log.destination
                 return insights.ask(clients("logs"), group, fields, *window, meter=meter)

@@ -45,7 +45,8 @@ class Counted:
 class Objects:
     """The files of one flow log in one pass.
 
-    `done` has the keys of those that are accounted for, `problem` the first failure;
+    `done` has the keys of those that are accounted for, `fresh` is how many of them only now are;
+    `problem` is the first failure;
     `oldest` when the oldest file was written that is not accounted for yet.
     """
 
@@ -53,6 +54,7 @@ class Objects:
     state: SourceState
     context: Pass
     done: set[str] = field(default_factory=set)
+    fresh: int = 0
     problem: Unavailable[None] | None = None
     oldest: float | None = None
 
@@ -97,7 +99,9 @@ class Objects:
                         "was written again; it is not counted again",
                         "",
                     )
-        new = [f for f in files if f.seen not in known and not self._waits(f)]
+        # A queue may name a file twice at a time.
+        once = {f.seen: f for f in files if f.seen not in known}
+        new = [f for f in once.values() if not self._waits(f)]
         table = Table(self.context.judge([self.flow_log], {self.flow_log.id: self.flow_log.id}))
         for file, counted in self._read(client, table, new):
             if isinstance(counted, Unavailable):
@@ -112,6 +116,7 @@ class Objects:
                 self.state, counted.tally, objects={counted.file.seen: counted.file.etag}
             )
             self.done.add(file.key)
+            self.fresh += 1
 
     def _waits(self, file: Object) -> bool:
         """Whether the file has to wait for a later index, or can no longer be told apart."""
@@ -147,7 +152,7 @@ class Objects:
         try:
             while left or running:
                 while left and len(running) < _READERS._max_workers + 1:
-                    if self.context.late() and self.done:
+                    if self.context.late() and self.fresh:
                         yield left.popleft(), None
                         continue
                     file = left.popleft()

@@ -5,6 +5,7 @@ So counters only grow, and come to what the settled query says.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,7 +63,8 @@ class Wallet:
 class Pushed:
     """One flow log in one pass; `number` is how many times it was asked about before.
 
-    `rate` is what a second of it has cost so far, in dollars; None before the first answer.
+    `rate` is what a second of it has cost so far, in dollars; None before the first answer. What
+    starts at `until` or later is somebody else's to count.
     """
 
     flow_log: FlowLog
@@ -72,6 +74,7 @@ class Pushed:
     wallet: Wallet
     number: int
     rate: float | None = None
+    until: float = math.inf
 
     def read(self, ask: Ask) -> float:
         """Ask what is due and count what is new; return up to when all is accounted for.
@@ -83,6 +86,8 @@ class Pushed:
         reach = context.lookback + self.flow_log.aggregation + SEARCH_DELAY
         tail = self.flow_log.aggregation + USUAL_DELIVERY
         whole = read_to is None or self.number % 6 == 0 or end - read_to >= 1800
+        whole = whole or self.until < end
+        final = int(min(end, self.until - 1))
         first_seen = context.first_seen[self.flow_log.id]
         begin = first_seen if read_to is None else read_to - reach
         if not whole and read_to is not None:
@@ -91,19 +96,21 @@ class Pushed:
         begin = max(begin, first_seen, cut, self.state.forgotten / 1000)
         first = int(begin) // MINUTE * MINUTE
         while True:
-            last = min(first + CHUNK, end + 1) - 1
+            last = min(first + CHUNK - 1, final)
             if interfaces and last >= first:
                 self._ask(ask, interfaces, first, last, max(first_seen, cut))
-            done = last >= end
-            moved = max(float(min(last + 1, end)), read_to or 0.0)
+            done = last >= final
+            moved = max(float(end if done else last + 1), read_to or 0.0)
+            progress = read_to is None or last + 1 > read_to
             batch = Batch()
             if whole:
                 batch.read_to = moved
                 batch.forget_before = max(0, int((moved - reach) // MINUTE * MINUTE * 1000))
-                if done:
+                if done and self.until == math.inf:
                     batch.touch = context.zeros(self.flow_log, lines=False)
                 context.store.commit(context.scope, self.state.id, batch)
-            if done or context.late():
+            # Out of time, but never without progress: the next pass begins before `read_to`.
+            if done or (progress and context.late()):
                 return moved
             first = last + 1
 

@@ -75,7 +75,7 @@ def pick(
         how = "files that a queue told of are read" if notified else "files are listed and read"
     if source == lines:
         return Pick(lines, f"configured; {how}")
-    why_not = _no_query(query, settings, neighbours)
+    why_not = no_query(query, settings, neighbours)
     if source == query:
         return Pick(query, "configured") if why_not is None else Pick("", why_not)
     if why_not is None and before == query:
@@ -88,7 +88,7 @@ def pick(
     return Pick(lines, f"{late}; no query is asked instead: {why_not}")
 
 
-def _no_query(query: str, settings: Settings, neighbours: Collection[str]) -> str | None:
+def no_query(query: str, settings: Settings, neighbours: Collection[str]) -> str | None:
     """Return why a query cannot be asked; None when it can."""
     if settings.dollars_per_day <= 0:
         return "budget_dollars_per_day is 0, and AWS bills queries by volume"
@@ -107,6 +107,7 @@ __all__ = [
     "S3",
     "Pick",
     "Settings",
+    "no_query",
     "pick",
     "speaker",
 ]

@@ -7,7 +7,6 @@ are delivered.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
 from exporter.flowlogs.attribute import Index
@@ -28,7 +27,8 @@ def decide(
 ) -> Choices:
     """Return who speaks for each VPC, subnet and interface, since which start, latest first.
 
-    `speaker_of` names a flow log's speaker, `reached` has up to where a speaker's lines are read.
+    `speaker_of` names a flow log's speaker, `reached` has up to where a speaker's lines are read:
+    none that starts later was counted.
     A choice that differs from the last one holds from the index's time on; a query takes over
     where reading has come to, since it is chosen when reading cannot keep up. Raises StoreError.
     """
@@ -56,9 +56,11 @@ def decide(
             since = index.as_of
             if "/" in speaker:
                 since = min(since, reached.get(history[0][1], since))
+            since = max(since, history[0][0] + 1)
             if "/" in speaker + history[0][1]:
-                since = math.ceil(since / _MINUTE) * _MINUTE
-            new.append((resource, action, max(since, history[0][0] + 1), speaker))
+                # The next one: what starts on the minute itself may be counted already.
+                since = (since // _MINUTE + 1) * _MINUTE
+            new.append((resource, action, since, speaker))
     gone = {resource for resource, _ in known} - _present(index)
     if new or gone:
         store.choose(scope, new, gone)

@@ -12,13 +12,15 @@ from exporter.simulator.estate import estate
 from exporter.simulator.organisation import organisation
 from exporter.simulator.server import Simulator
 from exporter.simulator.state import World
-from exporter.simulator.world import small_world
+from exporter.simulator.world import mixed_world, small_world
 
 
 def main() -> None:
     """Run until standard input ends: so it never outlives who started it."""
     parser = argparse.ArgumentParser(prog="python -m exporter.simulator", description=__doc__)
-    parser.add_argument("--world", choices=("small", "organisation", "estate"), default="small")
+    parser.add_argument(
+        "--world", choices=("small", "mixed", "organisation", "estate"), default="small"
+    )
     large = parser.add_argument_group("the estate")
     large.add_argument("--accounts", type=int, default=50)
     large.add_argument("--regions", type=int, default=3)
@@ -26,10 +28,11 @@ def main() -> None:
     parser.add_argument("--speed", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that each call takes")
+    parser.add_argument("--late", type=float, default=0.0, help="how likely a line is late")
     parser.add_argument("--no-clock", action="store_true", help="make no traffic yet")
     arguments = parser.parse_args()
     world = _world(arguments)
-    simulator = Simulator(world, arguments.speed, arguments.seed, arguments.latency)
+    simulator = Simulator(world, arguments.speed, arguments.seed, arguments.latency, arguments.late)
     # The estate has no traffic, and a clock would say so for each of its interfaces.
     simulator.start(clock=not arguments.no_clock and arguments.world != "estate")
     sys.stdout.write(json.dumps(_about(simulator)) + "\n")
@@ -44,7 +47,9 @@ def _world(arguments: argparse.Namespace) -> World:
     if arguments.world == "estate":
         _allow_many_sockets()
         return estate(arguments.accounts, arguments.regions, arguments.endpoints, arguments.seed)
-    return small_world(arguments.seed)
+    return (
+        mixed_world(arguments.seed) if arguments.world == "mixed" else small_world(arguments.seed)
+    )
 
 
 def _allow_many_sockets() -> None:

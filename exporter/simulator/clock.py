@@ -21,6 +21,8 @@ from exporter.simulator.state import Row, Traffic, Where, World
 
 AGGREGATION = 60.0
 DELIVERY = 300.0
+# How many times as long as usual what is late takes at most.
+LATEST = 12
 # In windows: how long the group stays closed, then open.
 CLOSED, OPEN = 45, 45
 # Flows that never reach an interface: their endpoint is in none of these states.
@@ -28,10 +30,14 @@ _IN_USE = ("available", "partial")
 
 
 class Clock:
-    """Makes traffic, window after window, in a thread of its own."""
+    """Makes traffic, window after window, in a thread of its own.
 
-    def __init__(self, world: World, speed: float, seed: int) -> None:
+    `late` is how likely a line takes many times as long as usual to arrive.
+    """
+
+    def __init__(self, world: World, speed: float, seed: int, late: float = 0.0) -> None:
         self._world = world
+        self._late = late
         self._random = random.Random(seed)
         self._window = max(1.0, AGGREGATION / speed)
         self._delay = DELIVERY / speed
@@ -186,6 +192,8 @@ class Clock:
     def _due(self, flow_log: Row, end: float) -> float:
         """Return when an interface's records that end then arrive; files come in batches."""
         due = end + self._delay * self._random.uniform(0.2, 1.2)
+        if self._late and self._random.random() < self._late:
+            due += self._delay * self._random.uniform(1, LATEST)
         if flow_log["LogDestinationType"] == "s3":
             return math.ceil(due / self._delay) * self._delay
         return due

@@ -68,14 +68,19 @@ class Simulator:
     """A running simulated AWS: `url` for AWS_ENDPOINT_URL, resolvers on 127.0.0.1.
 
     `dns_port` is the public resolver's, `dns_ports` are those of the VPCs. `latency` is how many
-    seconds each call takes at least.
+    seconds each call takes at least, `late` how likely a line of a flow log is late.
     """
 
     def __init__(
-        self, world: World, speed: float = 60.0, seed: int = 1, latency: float = 0.0
+        self,
+        world: World,
+        speed: float = 60.0,
+        seed: int = 1,
+        latency: float = 0.0,
+        late: float = 0.0,
     ) -> None:
         self.world = world
-        self.clock = Clock(world, speed, seed)
+        self.clock = Clock(world, speed, seed, late)
         self.faults = Faults(self._aws, world, latency)
         self._insights = insights.Insights(self.clock.deliveries.lock)
         self._athena = athena.Athena(self.clock.deliveries.buckets)

@@ -17,6 +17,7 @@ __all__ = [
     "Traffic",
     "Where",
     "World",
+    "mixed_world",
     "small_world",
 ]
 
@@ -91,4 +92,33 @@ def small_world(seed: int = 1) -> World:
         Traffic(public, build.client(legacy, name="batch")),
         Traffic(dark, build.client(lab, name="lab")),
     ]
+    return world
+
+
+def mixed_world(seed: int = 1) -> World:
+    """Return one account whose flow logs are delivered and read in every way, each in its VPC.
+
+    The VPCs and endpoints are named by the way: logs, text, hourly, queue, query. A queue is told
+    of the files of queue, some of them twice.
+    """
+    world = World(keys={"AKIAIOSFODNN7EXAMPLE": ACCOUNT}, one_resolver=True)
+    build = Builder(world, seed)
+    build.zones(*ZONES)
+    ways: dict[str, Row] = {
+        "logs": {"group": "/vpc/logs"},
+        "text": {"bucket": "flow-logs-text", "prefix": "vpc"},
+        "hourly": {"bucket": "flow-logs-hourly", "hive": True, "per_hour": True},
+        "queue": {"bucket": "flow-logs-queue", "parquet": True},
+        "query": {"group": "/insights/query"},
+    }
+    for number, (name, how) in enumerate(ways.items(), 1):
+        vpc = build.vpc(f"10.{number}.0.0/16", name)
+        build.flow_log(vpc, log_format=RICH_FORMAT, **how)
+        service = f"com.amazonaws.{REGION}.sqs"
+        open_ = build.endpoint(vpc, name, service)
+        closed = build.security_group(vpc, f"{name}-closed", None)
+        shut = build.endpoint(vpc, f"{name}-shut", service, group_id=closed)
+        client = build.client(vpc, name=f"{name}-client")
+        world.traffic += [Traffic(open_, client, connections=3), Traffic(shut, client)]
+    build.queue("flow-log-files", "flow-logs-queue", duplicates=0.3)
     return world

@@ -10,6 +10,9 @@ from typing import NamedTuple
 from exporter.model import Scope
 from exporter.store.database import Database
 
+# A source that was read last so long ago is not read any more.
+_GIVEN_UP = 7 * 86400.0
+
 
 class CounterKey(NamedTuple):
     """What a count belongs to."""
@@ -171,7 +174,8 @@ class Store(Database):
     ) -> Mapping[str, KnownInterface]:
         """Return the interfaces listed and those that went less than `keep` seconds ago.
 
-        One that is new was born when the listed row says, but not before the last listing.
+        That is `keep` seconds before what is still to be read, where reading is behind. One that is
+        new was born when the listed row says, but not before the last listing.
         """
         where = scope_of(scope)
 
@@ -199,9 +203,13 @@ class Store(Database):
                     for x in listed
                 ],
             )
+            behind = db.execute(
+                "SELECT min(read_to) FROM source WHERE account=? AND region=? AND read_to>?",
+                (*where, as_of - _GIVEN_UP),
+            ).fetchone()[0]
             db.execute(
                 "DELETE FROM interface WHERE account=? AND region=? AND last_listed<?",
-                (*where, as_of - keep),
+                (*where, min(as_of, behind or as_of) - keep),
             )
             rows = db.execute(
                 "SELECT interface_id, endpoint_id, vpc_id, subnet_id, addresses, born, last_listed "

@@ -1,0 +1,287 @@
+"""Every counter equals the truth, whatever happens on the way: a walk through all that can."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.flowlogs.attribute import Allowed
+from exporter.flowlogs.formats import from_log_format
+from exporter.flowlogs.ingest import Ingest, Report
+from exporter.flowlogs.sourcing import Settings
+from exporter.flowlogs.tally import CLIENT_RECORDS, CLIENT_REJECTED, LINES
+from exporter.store import CounterKey, Store
+from tests.flowlogs.estate import BEGIN, FOREVER, FORMAT, LOOKBACK, SCOPE, Estate, Vpc
+from tests.flowlogs.insights_service import Insights
+
+T = TypeVar("T")
+
+
+class Killed(BaseException):
+    """The process was killed."""
+
+
+class Mortal(Store):
+    """A store whose process may be killed right before or after a transaction."""
+
+    draw = random.Random()
+    danger = 0.0
+
+    def write(self, statement: Callable[[Any], T]) -> T:
+        before, after = (self.draw.random() < self.danger / 2 for _ in range(2))
+        if before:
+            raise Killed
+        result = super().write(statement)
+        if after:
+            raise Killed
+        return result
+
+
+@dataclass
+class Logs:
+    """CloudWatch Logs: groups to be read, and one that queries count in."""
+
+    estate: Estate
+    group: str
+    insights: Insights = field(default_factory=lambda: Insights(from_log_format(FORMAT), []))
+    trouble: float = 0.0
+
+    def filter_log_events(self, **call: Any) -> Any:
+        return self.estate.logs.filter_log_events(**call)
+
+    def start_query(self, **call: Any) -> Any:
+        assert call["logGroupName"] == self.group
+        self.insights.messages = [e["message"] for e in self.estate.logs.groups[self.group]]
+        number = len(self.insights.calls)
+        if self.estate.draw.random() < self.trouble:
+            self.insights.ends[number] = "Failed"
+        return self.insights.start_query(**call)
+
+    def get_query_results(self, **call: Any) -> Any:
+        return self.insights.get_query_results(**call)
+
+    def stop_query(self, **call: Any) -> Any:
+        return self.insights.stop_query(**call)
+
+
+@dataclass
+class Walk:
+    """An exporter, of which nothing but its store survives a restart, in an estate."""
+
+    directory: Path
+    estate: Estate
+    logs: Logs
+    queried: Vpc
+    source: str = "auto"
+    notified: bool = False
+    store: Mortal = field(init=False)
+    ingest: Ingest = field(init=False)
+    restarted: float = BEGIN
+
+    def __post_init__(self) -> None:
+        self.open(60)
+
+    def open(self, budget: float) -> None:
+        self.store = Mortal(self.directory)
+        self.store.draw = self.estate.draw
+        named = {self.queried.flow_logs[0][1].id: self.source}
+        chosen = Settings(60, LOOKBACK, budget, Allowed("auto", named), 1e9)
+        self.ingest = Ingest(SCOPE, self.store, lambda: self.estate.now, chosen, lambda _: None)
+        self.restarted = self.estate.now
+
+    def restart(self, budget: float = 60) -> None:
+        self.store.close()
+        self.open(budget)
+
+    def clients(self, service: str) -> Any:
+        return {"logs": self.logs, "s3": self.estate.buckets}[service]
+
+    def run(self, age: float = 0.0) -> Report | None:
+        """Make a pass with an index of that age; None when the process was killed in it.
+
+        What was listed before the process began it does not have.
+        """
+        index = self.estate.index(max(self.estate.now - age, self.restarted))
+        try:
+            report = self.ingest.run(self.clients, index)
+        except Killed:
+            self.restart()
+            return None
+        for flow_log_id in index.flow_logs:
+            self.estate.met.setdefault(flow_log_id, index.as_of)
+        return report
+
+    def notify(self, age: float = 0.0) -> None:
+        """Hand over some of the notifications, as a queue does: what is not done comes again."""
+        draw, index = self.estate.draw, self.estate.index(self.estate.now - age)
+        draw.shuffle(self.estate.notices)
+        some = self.estate.notices[: draw.randrange(1, 11)]
+        if self.estate.now - age < self.restarted:
+            return
+        files = [file for file in some if self.ingest.expects(index, file)]
+        try:
+            done = self.ingest.notified(self.clients, index, files)
+        except Killed:
+            self.restart()
+            return
+        self.estate.notices = [x for x in self.estate.notices if x not in some or x.key not in done]
+
+    def until_well(self) -> Report:
+        """Make passes that nothing disturbs, until one has ended; return what it committed."""
+        with self.undisturbed():
+            report = self.run()
+        assert report
+        return report
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        before = self.store.danger, self.estate.buckets.trouble, self.logs.trouble
+        fails = self.estate.logs.fail_after
+        self.disturb(0, 0, None)
+        yield
+        self.disturb(before[0], before[1], fails)
+        self.logs.trouble = before[2]
+
+    def disturb(self, danger: float, trouble: float, fail_after: int | None) -> None:
+        self.store.danger = danger
+        self.estate.buckets.trouble = self.logs.trouble = trouble
+        self.estate.logs.fail_after = fail_after
+
+
+def step(walk: Walk) -> None:
+    """Let some time pass, and something happen."""
+    estate, draw = walk.estate, walk.estate.draw
+    seconds = draw.choice([5, 20, 60, 60, 90, 200, 400])
+    estate.traffic(seconds)
+    estate.now += seconds
+    if draw.random() < 0.05:
+        estate.now += draw.choice([1000, 3000])  # the machine slept
+    if draw.random() < 0.2:
+        estate.phantom()
+    if draw.random() < 0.2:
+        estate.rewrite()
+    estate.deliver()
+    if draw.random() < 0.15:
+        remove_endpoint(walk)
+    if draw.random() < 0.1:
+        replace_flow_log(walk)
+    if draw.random() < 0.1:
+        walk.notified = not walk.notified
+    if draw.random() < 0.12:
+        walk.source = draw.choice(["auto", "insights", "insights"])
+        walk.restart()
+    elif draw.random() < 0.1:
+        walk.restart(draw.choice([-1, 60]))
+    walk.disturb(
+        draw.choice([0, 0, 0.05, 0.3]),
+        draw.choice([0, 0, 0.3]),
+        draw.choice([None, None, draw.randrange(12)]),
+    )
+    passes: list[Callable[[float], object]] = [walk.run] * (draw.random() < 0.8)
+    if walk.notified:
+        passes += [walk.notify] * draw.randrange(3)
+    draw.shuffle(passes)
+    for begin in passes:
+        begin(draw.choice([0, 0, 30, 300]))
+
+
+def remove_endpoint(walk: Walk) -> None:
+    """Take an endpoint away after it was listed a last time; another one gets its address."""
+    estate = walk.estate
+    walk.until_well()
+    there = [x for x in estate.interfaces if x.endpoint_id and x.gone == FOREVER]
+    gone = estate.draw.choice(there)
+    gone.gone = estate.now + 1
+    estate.now += 2
+    estate.endpoint(estate.vpcs[gone.vpc], gone.address)
+
+
+def replace_flow_log(walk: Walk) -> None:
+    """Add a flow log that speaks from now on; the old one goes on to deliver."""
+    estate = walk.estate
+    vpc = estate.draw.choice([v for v in estate.vpcs.values() if v is not walk.queried])
+    if len(vpc.flow_logs) > 2:
+        return
+    same = vpc.flow_logs[0][1].destination if estate.draw.random() < 0.4 else ""
+    estate.flow_log(vpc, vpc.how, same, subnet=estate.draw.random() < 0.5)
+
+
+def walk_about(seed: int, steps: int, directory: Path) -> None:
+    """Walk, then let everything come in, and compare."""
+    draw = random.Random(seed)
+    estate = Estate(draw)
+    estate.logs.page, estate.logs.seed = draw.choice([2, 7, 50]), seed
+    for how in ("logs", "text", "parquet", "text"):
+        estate.vpc(how)
+    queried = estate.vpc("logs")
+    estate.queried = {queried.id}
+    walk = Walk(directory, estate, Logs(estate, queried.flow_logs[0][1].destination), queried)
+    walk.until_well()
+    for vpc in estate.vpcs.values():
+        if vpc is not queried:
+            estate.old_record(vpc)
+    for _ in range(steps):
+        step(walk)
+    walk.restart()
+    walk.disturb(0, 0, None)
+    for _ in range(16):
+        estate.now += 300
+        estate.deliver()
+        if walk.notified:
+            walk.notify()
+        report = walk.run()
+    assert not estate.pending
+    assert report
+    assert not report.problems()
+    walk.store.close()
+    compare(report, estate, queried)
+
+
+def compare(report: Report, estate: Estate, queried: Vpc) -> None:
+    """Compare every counter with the truth, and the lines' fates with what was delivered."""
+    # A query does not tell of clients.
+    endpoints = {x.endpoint_id for x in estate.interfaces if x.endpoint_id}
+    untold = {x.endpoint_id for x in estate.interfaces if x.vpc == queried.id}
+
+    def told(key: CounterKey) -> bool:
+        return key.name not in (CLIENT_RECORDS, CLIENT_REJECTED) or key.subject not in untold
+
+    counted = {k: n for k, n in report.counters.items() if k.subject in endpoints and n and told(k)}
+    assert counted == {k: n for k, n in estate.truth.items() if n and told(k)}
+    lines: Counter[str] = Counter()
+    for vpc in estate.vpcs.values():
+        for _, flow_log in vpc.flow_logs:
+            lines[vpc.id] += sum(
+                n for k, n in report.counters.items() if k[:2] == (flow_log.id, LINES)
+            )
+        if vpc is not queried:
+            most = estate.sure[vpc.id] + estate.loose[vpc.id]
+            assert estate.sure[vpc.id] <= lines[vpc.id] <= most, vpc
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**32))
+def test_every_counter_equals_the_truth(seed: int) -> None:
+    """Late, doubled, rewritten, killed, replaced, reused: each record counts exactly once."""
+    with tempfile.TemporaryDirectory() as directory:
+        walk_about(seed, 20, Path(directory))
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(1500)
+@settings(max_examples=600)
+@given(seed=st.integers(0, 2**32))
+def test_every_counter_equals_the_truth_at_length(seed: int) -> None:
+    """The same, longer and more often."""
+    with tempfile.TemporaryDirectory() as directory:
+        walk_about(seed, 60, Path(directory))
