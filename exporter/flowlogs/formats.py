@@ -33,7 +33,7 @@ NUMERIC = frozenset(
 # Without these no record can be put down to an endpoint.
 NEEDED = ("interface-id", "action", "start", "end")
 # A line of names is a header when one of these is among them: a record has numbers there.
-_TELLING = frozenset(["version", "start", "end", "packets", "bytes", "srcport", "dstport"])
+TELLING = frozenset(["version", "start", "end", "packets", "bytes", "srcport", "dstport"])
 
 
 class UnusableFormat(ValueError):  # noqa: N818  # names what it is
@@ -120,7 +120,7 @@ def header_of(line: str) -> tuple[str, ...] | None:
     names = tuple(line.rstrip("\r\n").split(" "))
     if (
         len(names) == 1
-        or _TELLING.isdisjoint(names)
+        or TELLING.isdisjoint(names)
         or not all(_NAME.fullmatch(name) for name in names)
     ):
         return None
