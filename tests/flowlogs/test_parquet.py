@@ -281,10 +281,31 @@ def test_a_file_that_is_cut_counts_nothing() -> None:
         assert problem
 
 
-def test_a_file_that_is_corrupt() -> None:
-    """Whatever byte is wrong, something comes out and nothing is raised."""
-    draw = random.Random(1)
-    data = write(columns([make_row(draw) for _ in range(50)]), row_group_size=20)
-    for at in range(4, len(data), 11):
-        tally, problem = count(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
-        assert sum(lines_of(tally).values()) > 0 or problem
+@pytest.mark.parametrize("back", range(1, 9))
+def test_a_file_whose_end_is_corrupt(back: int) -> None:
+    """The last eight bytes say where to begin: when they are wrong it is one malformed line."""
+    data = write(columns([ROW] * 20))
+    tally, problem = count(
+        data[:-back] + bytes([data[-back] ^ 0xFF]) + data[len(data) - back + 1 :]
+    )
+    assert lines_of(tally) == {"malformed": 1}
+    assert problem
+
+
+def test_a_panic_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some corrupt pages make polars panic after other rows were read: none of them is counted."""
+    parts = []
+
+    def panic(*args: Any) -> None:
+        parts.append(args)
+        if len(parts) > 1:
+            raise pl.exceptions.PanicException("offset + length <= self.length")
+        count_part(*args)
+
+    count_part = parquet._count
+    monkeypatch.setattr(parquet, "ROWS", 5)
+    monkeypatch.setattr(parquet, "_count", panic)
+    tally, problem = count(write(columns([ROW] * 20)))
+    assert len(parts) == 2
+    assert lines_of(tally) == {"malformed": 1}
+    assert problem == "broken Parquet: offset + length <= self.length"
