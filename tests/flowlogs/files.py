@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from exporter.flowlogs.formats import DEFAULT, Format, from_log_format
 from exporter.flowlogs.judge import Judge
+from exporter.flowlogs.parse import Record
 from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import LINES, Tally
 from exporter.flowlogs.text import SMALL_STEP, STEP, CorruptFile, Reader
@@ -64,3 +65,22 @@ def total(tally: Tally) -> object:
 def packed(*members: bytes) -> bytes:
     """Return a gzip file of several members."""
     return b"".join(gzip.compress(member, mtime=0) for member in members)
+
+
+RICH_V3 = from_log_format(DEFAULT + " ${tcp-flags} ${pkt-srcaddr} ${pkt-dstaddr}")
+
+
+def as_line(record: Record) -> bytes:
+    """Return a record as a line of RICH_V3."""
+
+    def address(ends: tuple[str, ...], at: int) -> object:
+        return ends[at] if at < len(ends) else None
+
+    tokens = (
+        *(2, "111122223333", record.interface_id),
+        *(address(record.sources, 0), address(record.targets, 0)),
+        *(record.source_port, record.target_port, record.protocol, record.packets, record.bytes),
+        *(record.start, record.end, record.action, "OK", record.tcp_flags),
+        *(address(record.sources, 1), address(record.targets, 1)),
+    )
+    return (" ".join("-" if token is None else str(token) for token in tokens) + "\n").encode()

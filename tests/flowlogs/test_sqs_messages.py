@@ -224,8 +224,21 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["Records", "Message", "source", "detail", "detail-type", "bucket", "object", "s3"]
-                + ["eventSource", "eventName", "key", "name", "Event"]
+                [
+                    "Records",
+                    "Message",
+                    "source",
+                    "detail",
+                    "detail-type",
+                    "bucket",
+                    "object",
+                    "s3",
+                    "eventSource",
+                    "eventName",
+                    "key",
+                    "name",
+                    "Event",
+                ]
             ),
             inner,
             max_size=4,
