@@ -132,7 +132,7 @@ def test_a_corrupt_store_is_left_as_it_is(tmp_path: Path, how: str) -> None:
     for _ in range(2):
         with pytest.raises(StoreError, match=r"left as it is\. Restore it"):
             count(store)
-    assert not store.ok
+    assert store.problem is not None
     assert path.read_bytes() == bad
     path.write_bytes(good)
     count(store)
@@ -150,7 +150,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     many = {CounterKey(f"vpce-{i}", "flow_records", "REJECT"): 1 for i in range(10_000)}
     with pytest.raises(StoreError, match=r"full.*nothing that was committed is lost"):
         store.commit(SCOPE, 1, Batch(counters=many))
-    assert not store.ok
+    assert store.problem is not None
     assert store.counters(SCOPE) == {CounterKey("vpce-1", "flow_records", "REJECT"): 1}
     store.commit(SCOPE, 1, Batch(counters=many))  # opened again, the limit is gone
     assert store.ok

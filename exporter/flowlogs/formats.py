@@ -33,7 +33,7 @@ NUMERIC = frozenset(
 # Without these no record can be put down to an endpoint.
 NEEDED = ("interface-id", "action", "start", "end")
 # A line of names is a header when one of these is among them: a record has numbers there.
-_TELLING = frozenset(["version", "start", "end", "packets", "bytes", "srcport", "dstport"])
+TELLING = frozenset(["version", "start", "end", "packets", "bytes", "srcport", "dstport"])
 
 
 class UnusableFormat(ValueError):  # noqa: N818  # names what it is
@@ -113,8 +113,15 @@ def from_fields(fields: tuple[str, ...]) -> Format:
 
 
 def header_of(line: str) -> tuple[str, ...] | None:
-    """Return the fields that a header line of a file names; None for any other line."""
+    """Return the fields that a header line of a file names; None for any other line.
+
+    One word by itself is what is left of a line, not a header that all behind it is read by.
+    """
     names = tuple(line.rstrip("\r\n").split(" "))
-    if _TELLING.isdisjoint(names) or not all(_NAME.fullmatch(name) for name in names):
+    if (
+        len(names) == 1
+        or TELLING.isdisjoint(names)
+        or not all(_NAME.fullmatch(name) for name in names)
+    ):
         return None
     return names

@@ -286,7 +286,9 @@ class Ingest:
             for i in report.flow_log_ids
             if report.read_to is not None
         }
-        choices = speakers.decide(self.store, self.scope, index, speaker_of, reached)
+        unread = {i for i, found in self._picks.items() if not found.source}
+        choices = speakers.decide(self.store, self.scope, index, speaker_of, reached, unread)
+        index = speakers.settled(index, choices, speaker_of)
         self._tell_of_cuts(choices)
         return Pass(
             self.scope,

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from exporter.flowlogs.block import Ints, Mask, Words
-from exporter.flowlogs.formats import NEEDED, UnusableFormat
+from exporter.flowlogs.formats import NEEDED
 from exporter.flowlogs.judge import CLOCKS_DIFFER
 from exporter.flowlogs.parse import MILLISECONDS_FROM, Line, Malformed, Record
 from exporter.flowlogs.records import Indexes, Records, Sums
@@ -34,6 +34,8 @@ _NUMBERS = {
     "tcp_flags": "flags",
 }
 _SOURCES, _TARGETS = ("srcaddr", "pkt_srcaddr"), ("dstaddr", "pkt_dstaddr")
+# polars panics on some corrupt pages, and that is no Exception.
+_BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 _TEXTS = ("interface_id", "action", "log_status", *_SOURCES, *_TARGETS)
 
 
@@ -58,9 +60,9 @@ def read(data: bytes, table: Table, delivered: float, tally: Tally) -> str | Non
         for first in range(0, height, ROWS):
             _count(frame.slice(first, ROWS).select(columns).collect(), sums, delivered, part)
         sums.flush(part)
-    except (pl.exceptions.PolarsError, OSError, UnusableFormat) as error:
+    except (*_BROKEN, OSError) as error:
         # Nothing of it is counted: what was read before it broke is not in the tally.
-        problem = f"broken Parquet: {str(error).splitlines()[0][:200]}"
+        problem = f"broken Parquet: {(str(error) or type(error).__name__).splitlines()[0][:200]}"
         tally.malformed(table.flow_log_id, Malformed(problem), "")
         return problem
     tally.merge(part)
@@ -71,8 +73,9 @@ def _number(name: str, schema: pl.Schema) -> pl.Expr:
     """Return a column of numbers: null where there is none or what is there is none."""
     if name not in schema:
         return pl.lit(None, pl.Int64).alias(name)
-    # Nobody counts with fractions; a text is read as the number it spells.
-    return pl.col(name).cast(pl.Int64, strict=False)
+    # Nobody counts with fractions; a text is read as the number it spells, a negative one is none.
+    number = pl.col(name).cast(pl.Int64, strict=False)
+    return pl.when(number >= 0).then(number).alias(name)
 
 
 def _text(name: str, schema: pl.Schema) -> pl.Expr:
@@ -97,7 +100,7 @@ def _count(frame: pl.DataFrame, sums: Sums, delivered: float, tally: Tally) -> N
     nothing = status == "NODATA" if told else (action == "-") | action.is_null()
     skip = shaped & (status == "SKIPDATA") if told else pl.lit(False)
     gap = shaped & nothing
-    good = interface.str.starts_with("eni-") & ((action == "ACCEPT") | (action == "REJECT"))
+    good = shaped & ((action == "ACCEPT") | (action == "REJECT"))
     good &= (pl.col("start") >= 0) & (pl.col("end") >= 0)
     if told:
         good &= status == "OK"
@@ -201,7 +204,7 @@ def _record(row: dict[str, object]) -> Record:
 
     numbers = {as_: row[name] for name, as_ in _NUMBERS.items()}
     line: Line = Record(
-        str(row["interface_id"]),
+        str(row["interface_id"] or "-"),
         "ACCEPT" if row["action"] == "ACCEPT" else "REJECT",
         bytes=numbers.pop("size"),  # type: ignore[arg-type]  # null or a number
         tcp_flags=numbers.pop("flags"),  # type: ignore[arg-type]

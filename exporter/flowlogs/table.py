@@ -98,5 +98,6 @@ class Table:
             for i, place in index.places.items()
             if i not in index.own and resource in (i, place.subnet_id, place.vpc_id)
         }
-        spans = {self._span(interface_id, action) for interface_id in ("-", *known.values())}
+        unlisted = {of for of in chosen if of.startswith("eni-") and of not in index.places}
+        spans = {self._span(i, action) for i in ("-", *known.values(), *unlisted)}
         return spans.pop() if len(spans) == 1 else Span(0.0, 0.0, True)

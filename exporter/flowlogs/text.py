@@ -15,7 +15,7 @@ from isal import isal_zlib
 
 from exporter.flowlogs import columns
 from exporter.flowlogs.block import Block, Ints
-from exporter.flowlogs.formats import Format, UnusableFormat, from_fields, header_of
+from exporter.flowlogs.formats import TELLING, Format, UnusableFormat, from_fields, header_of
 from exporter.flowlogs.parse import Malformed
 from exporter.flowlogs.records import Sums
 from exporter.flowlogs.table import Table
@@ -23,8 +23,12 @@ from exporter.flowlogs.tally import Tally
 
 # What fits the processor's cache: see `make bench-flowlogs`.
 SLICE = 1_000_000
-# AWS writes lines of some hundred bytes, a thousand with every field.
-LONGEST_LINE = 65_536
+# AWS writes lines of some hundred bytes, a thousand with every field. What is longer than this is
+# not held until its end comes.
+LONGEST_LINE = 1_000_000
+# So many lines are looked at at a time: a slice of good ones has fewer, one of blank lines a
+# hundred times as many.
+MOST_LINES = 50_000
 # How much is decompressed at a time, and how much of a file that turned out to be corrupt.
 STEP, SMALL_STEP = 131_072, 256
 # AWS closes a file at 75 MB; a file that grows beyond this is no flow log.
@@ -33,6 +37,7 @@ _GZIP = b"\x1f\x8b"
 # No chunk is empty.
 _END = b""
 _WINDOW = 31
+_TELLING = tuple(name.encode() for name in sorted(TELLING))
 
 
 class BrokenFile(Exception):  # noqa: N818  # names what it is
@@ -61,7 +66,7 @@ def plain(chunks: Iterable[bytes], step: int = STEP) -> Iterator[bytes]:
     whole = 0
     while True:
         try:
-            text = member.decompress(data, 4 * SLICE)
+            text = member.decompress(data, SLICE)
         except isal_zlib.error as error:  # type: ignore[misc]  # zlib.error
             raise CorruptFile(f"corrupt gzip: {error}") from None
         whole += len(text)
@@ -98,6 +103,9 @@ class Reader:
     layout: Format | None
     problem: str | None = None
     sums: Sums = field(init=False)
+    # Why there is no layout, and whether a line goes on that is too long.
+    _unusable: str = "unknown layout: no header and no LogFormat"
+    _endless: bool = False
 
     def __post_init__(self) -> None:
         self.sums = Sums(self.table)
@@ -129,49 +137,75 @@ class Reader:
             rest = rest[: rest.rfind(b"\n") + 1]
         elif rest and not rest.endswith(b"\n"):
             rest += b"\n"
-        self._count(rest)
+        self._whole_lines(rest)
         self.sums.flush(self.tally)
 
     def _whole_lines(self, data: bytes) -> bytes:
         """Count the whole lines of the data and return what is left."""
         end = data.rfind(b"\n") + 1
-        self._count(data[:end])
-        rest = data[end:]
+        lines, rest = data[:end], data[end:]
+        if self._endless:
+            # Up to its end it is the line that was counted already.
+            if not lines:
+                return b""
+            lines = lines[lines.index(b"\n") + 1 :]
+            self._endless = False
+        for piece in _pieces(lines):
+            self._count(piece)
         if len(rest) > LONGEST_LINE:
             self._malformed("a line without an end", rest)
-            # What belongs to it up to its end is one more malformed line.
-            return b"?"
+            self._endless = True
+            return b""
         return rest
 
     def _count(self, lines: bytes) -> None:
         if b"\r" in lines:
             lines = lines.replace(b"\r\n", b"\n")
-        while lines:
-            first = _header(lines[: lines.index(b"\n") + 1])
-            if first:
-                self._turn(first)
-                lines = lines[lines.index(b"\n") + 1 :]
-                continue
-            if self.layout is None:
-                self._unknown(lines)
-                return
-            parts = split(lines, len(self.layout.fields))
-            found = columns.sort(parts.block, self.layout) if parts.block else None
+        while lines and (fields := _header(lines[: lines.index(b"\n") + 1])):
+            self._turn(fields)
+            lines = lines[lines.index(b"\n") + 1 :]
+        if lines and (self.layout is None or not self._counted(lines)):
+            self._count_parts(lines)
+
+    def _counted(self, lines: bytes) -> bool:
+        """Count lines of the layout; return False, and count none, where a header is among them."""
+        assert self.layout is not None, "it is known"
+        fields = len(self.layout.fields)
+        parts = split(lines, fields)
+        found = columns.sort(parts.block, self.layout) if parts.block else None
+        others = list(parts.others.values())
+        if (others or (found and found.odd)) and any(name in lines for name in _TELLING):
             odd = [found.block.line(row) for row in found.odd] if found else []
-            others = list(parts.others.values())
-            turns = [text for text in (*others, *odd) if _header(text)]
-            if turns:
-                # What is behind a header is read by it.
-                at = min(_line_at(lines, text) for text in turns)
-                self._count(lines[:at])
-                lines = lines[at:]
+            if any(_header(text) for text in (*others, *odd)):
+                return False
+        if found:
+            columns.count(found, self.layout, self.sums, self.delivered, self.tally)
+        # Of those there may be a great many, where a file is none of flow logs.
+        wrong = [text for text in others if text.count(b" ") != fields - 1]
+        if wrong:
+            why = f"{wrong[0].count(b' ') + 1} fields where the format has {fields}"
+            self._tell(Malformed(why), wrong[0], len(wrong))
+            others = [text for text in others if text.count(b" ") == fields - 1]
+        for text in others:
+            line = text.rstrip(b"\r\n")
+            columns.one(line, self.layout, self.table.judge, self.delivered, self.tally)
+        return True
+
+    def _count_parts(self, lines: bytes) -> None:
+        """Count lines with headers among them: what is behind one is read by it."""
+        held: list[bytes] = []
+        for line in [*lines.split(b"\n")[:-1], None]:
+            fields = None if line is None else _header(line)
+            if line is not None and fields is None:
+                held += (line, b"\n")
                 continue
-            if found:
-                columns.count(found, self.layout, self.sums, self.delivered, self.tally)
-            for text in others:
-                line = text.rstrip(b"\r\n")
-                columns.one(line, self.layout, self.table.judge, self.delivered, self.tally)
-            return
+            part, held = b"".join(held), []
+            if part and self.layout is None:
+                self._unknown(part)
+            elif part:
+                self._counted(part)
+            if fields:
+                self._turn(fields)
 
     def _turn(self, fields: tuple[str, ...]) -> None:
         """Read on by a header's layout."""
@@ -180,21 +214,32 @@ class Reader:
         except UnusableFormat as error:
             self.layout = None
             self.problem = f"unknown layout: {error}: {' '.join(fields)[:200]}"
+            self._unusable = self.problem
 
     def _unknown(self, lines: bytes) -> None:
-        self.problem = self.problem or "unknown layout: no header and no LogFormat"
-        number = lines.count(b"\n")
-        self.tally.malformed(
-            self.table.flow_log_id,
-            Malformed(self.problem),
-            lines[:200].decode("utf-8", "backslashreplace"),
-            number,
-        )
+        self.problem = self._unusable
+        first = lines[: lines.index(b"\n")]
+        self._tell(Malformed(self.problem), first, lines.count(b"\n"))
 
     def _malformed(self, why: str, text: bytes) -> None:
         self.problem = why
-        shown = text[:200].decode("utf-8", "backslashreplace")
-        self.tally.malformed(self.table.flow_log_id, Malformed(why), shown)
+        self._tell(Malformed(why), text)
+
+    def _tell(self, why: Malformed, text: bytes, number: int = 1) -> None:
+        shown = text[:200].rstrip(b"\r\n").decode("utf-8", "backslashreplace")
+        self.tally.malformed(self.table.flow_log_id, why, shown, number)
+
+
+def _pieces(lines: bytes) -> Iterator[bytes]:
+    """Yield the lines in pieces of so many as may be looked at at a time."""
+    if lines.count(b"\n") <= MOST_LINES:
+        yield lines
+        return
+    ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == 10) + 1
+    first = 0
+    for end in [*ends[MOST_LINES - 1 :: MOST_LINES].tolist(), len(lines)]:
+        yield lines[first:end]
+        first = end
 
 
 def _header(line: bytes) -> tuple[str, ...] | None:
@@ -203,13 +248,6 @@ def _header(line: bytes) -> tuple[str, ...] | None:
         return header_of(line.decode("ascii"))
     except UnicodeDecodeError:
         return None
-
-
-def _line_at(lines: bytes, line: bytes) -> int:
-    """Return where a line begins that is among the lines."""
-    if lines.startswith(line):
-        return 0
-    return lines.index(b"\n" + line) + 1
 
 
 class Split(NamedTuple):

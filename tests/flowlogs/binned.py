@@ -96,6 +96,6 @@ def truth(
                 old.records + 1,
                 None if old.bytes is None else old.bytes + (read.bytes or 0),
                 None if old.packets is None else old.packets + (read.packets or 0),
-                None if old.refused is None else old.refused + bool(read.refused_connection),
+                None if old.refused is None else old.refused + bool(read.refused),
             )
     return tuple(sorted(bins.values())), max(newest, default=None)

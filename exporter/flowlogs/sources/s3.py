@@ -20,7 +20,8 @@ SLOT = 300.0
 _KEY = re.compile(
     r"(?:^|.*/)(?:AWSLogs/(?:aws-account-id=)?\d{12}/(?:aws-service=)?vpcflowlogs/.*/)?"
     r"(?P<account>\d{12})_vpcflowlogs_(?P<region>[a-z0-9-]+)_(?P<flow_log>fl-[0-9a-f]+)_"
-    r"(?P<stamp>\d{8}T\d{4})Z_[0-9A-Za-z]+\.log\.(?P<kind>gz|parquet)(?:\.gz)?"
+    r"(?P<stamp>\d{8}T\d{4})Z_[0-9A-Za-z]+\.log\.(?P<kind>gz|parquet)(?:\.gz)?",
+    re.ASCII,
 )
 _CHUNK = 131_072
 
@@ -120,7 +121,7 @@ def listing(
             found = []
             for row in answer.get("Contents", ()):
                 named = object_of(bucket, row["Key"])
-                if named and named.flow_log_id == flow_log.id:
+                if named and named.flow_log_id == flow_log.id and named.stamp <= last:
                     found.append(
                         named._replace(
                             etag=row["ETag"].strip('"'),

@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus, urlsplit
 
 # At most so many come at a time.
 MESSAGES = 10
-_REGION = re.compile(r"(?:^|\.)sqs\.([a-z0-9-]+)\.|^([a-z0-9-]+)\.queue\.")
+_REGION = re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z0-9-]+)\.|^([a-z0-9-]+)\.queue\.")
 # An envelope within an envelope within an envelope is nobody's.
 _DEEPEST = 3
 
@@ -86,13 +86,19 @@ def _files(body: Any, deepest: int) -> Iterator[Named]:
             if record.get("eventSource") == "aws:s3" and "ObjectCreated" in record["eventName"]:
                 # Keys are encoded as in a form: a space is a plus.
                 found = record["s3"]
-                yield Named(found["bucket"]["name"], unquote_plus(found["object"]["key"]))
+                yield _named(found, unquote_plus(found["object"]["key"]))
     elif body.get("source") == "aws.s3":
         if body["detail-type"] == "Object Created":
-            detail = body["detail"]
-            yield Named(detail["bucket"]["name"], detail["object"]["key"])
+            yield _named(body["detail"], body["detail"]["object"]["key"])
     elif "Message" in body and deepest:
         # Through SNS, which puts what it got into a text.
         yield from _files(json.loads(body["Message"]), deepest - 1)
     else:
         raise ValueError("neither records, nor an event, nor a message")
+
+
+def _named(found: Any, key: Any) -> Named:
+    bucket = found["bucket"]["name"]
+    if not (isinstance(bucket, str) and isinstance(key, str)):
+        raise TypeError("a bucket or a key that is no text")
+    return Named(bucket, key)
