@@ -129,8 +129,12 @@ class Publisher:
         return scope in self._held.reports
 
     def put_report(self, scope: Scope, report: Report) -> None:
-        """Take what has been committed of the flow logs."""
-        if scope in self._held.scopes:
+        """Take what has been committed of the flow logs, unless something newer is held.
+
+        Passes and queues report beside each other, and no counter may go back.
+        """
+        held = self._held.reports.get(scope)
+        if scope in self._held.scopes and (held is None or held.number <= report.number):
             self._held.reports[scope] = report
 
     def put_status(self, key: Key, duration: float, problems: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ How exactness comes about:
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -56,6 +57,9 @@ log = structlog.get_logger()
 # Returns the client of a service that a source asks.
 Clients: TypeAlias = Callable[[str], Any]
 
+# Reports are numbered in the order in which they are read from the store.
+_COMMITTED, _NUMBERS = threading.Lock(), itertools.count(1)
+
 # So many passes without catching up, and reading every line is given up where a query may count.
 PATIENCE = 5
 # A listing finds what a notification did not name, at least so often (seconds).
@@ -69,6 +73,7 @@ class Report:
     """What a pass has committed so far; only what is committed is ever published.
 
     `sources` are by log group, or by flow log; `picks` say by which source a flow log is read.
+    What has a larger `number` was committed later.
     """
 
     counters: Mapping[CounterKey, int] = field(default_factory=dict)
@@ -76,6 +81,7 @@ class Report:
     sources: Mapping[str, SourceReport] = field(default_factory=dict)
     picks: Mapping[str, Pick] = field(default_factory=dict)
     noted: Noted = field(default_factory=Noted)
+    number: int = 0
 
     def problems(self) -> dict[str, str]:
         """Return the reason for each source that could not be read."""
@@ -116,13 +122,15 @@ class Ingest:
         """Return what is committed, with how the last pass went; raises StoreError."""
         if self._notes is None:
             self._notes = Notes(self.store, self.scope)
-        return Report(
-            self.store.counters(self.scope),
-            self.store.newest_records(self.scope),
-            dict(self._sources),
-            dict(self._picks),
-            self._notes.noted(),
-        )
+        with _COMMITTED:
+            return Report(
+                self.store.counters(self.scope),
+                self.store.newest_records(self.scope),
+                dict(self._sources),
+                dict(self._picks),
+                self._notes.noted(),
+                next(_NUMBERS),
+            )
 
     def run(self, clients: Clients, index: Index) -> Report:
         """Read every source once and return what is committed then.

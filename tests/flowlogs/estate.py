@@ -189,7 +189,7 @@ class Estate:
         start = int(BEGIN) - self.draw.randrange(1, 50)
         self._send(
             vpc,
-            self._text(own.id, "10.9.9.9", own.address, "ACCEPT", 2, start, start + 60),
+            self.text(own.id, "10.9.9.9", own.address, "ACCEPT", 2, start, start + 60),
             start,
             start + 60,
             count=False,
@@ -213,7 +213,7 @@ class Estate:
             self._send(vpc, f"{own.id} {dashes} {start} {end} - - NODATA", start, end)
             return
         packets, size = self.draw.randrange(1, 9), self.draw.randrange(40, 9000)
-        text = self._text(interface.id, *ends, action, flags, start, end, packets, size)
+        text = self.text(interface.id, *ends, action, flags, start, end, packets, size)
         in_time = self._send(vpc, text, start, end)
         if not in_time or kind == "scan":
             return
@@ -231,7 +231,7 @@ class Estate:
     # VPCs whose lines a query may count: it knows nothing of lines that are too late or broken.
     queried: set[str] = field(default_factory=set)
 
-    def _text(
+    def text(
         self,
         interface: str,
         source: str,

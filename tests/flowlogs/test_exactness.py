@@ -19,9 +19,20 @@ from exporter.flowlogs.attribute import Allowed
 from exporter.flowlogs.formats import from_log_format
 from exporter.flowlogs.ingest import Ingest, Report
 from exporter.flowlogs.sourcing import Settings
-from exporter.flowlogs.tally import CLIENT_RECORDS, CLIENT_REJECTED, LINES
+from exporter.flowlogs.tally import CLIENT_RECORDS, CLIENT_REJECTED, LINES, RECORDS
+from exporter.publisher import Publisher
 from exporter.store import CounterKey, Store
-from tests.flowlogs.estate import BEGIN, FOREVER, FORMAT, LOOKBACK, SCOPE, Estate, Vpc
+from tests.flowlogs.estate import (
+    BEGIN,
+    FOREVER,
+    FORMAT,
+    LOOKBACK,
+    SCOPE,
+    Estate,
+    How,
+    Line,
+    Vpc,
+)
 from tests.flowlogs.insights_service import Insights
 
 T = TypeVar("T")
@@ -178,7 +189,7 @@ def step(walk: Walk) -> None:
     if draw.random() < 0.1:
         walk.notified = not walk.notified
     if draw.random() < 0.12:
-        walk.source = draw.choice(["auto", "insights", "insights"])
+        walk.source = draw.choice(["auto", "cloudwatch", "insights", "insights"])
         walk.restart()
     elif draw.random() < 0.1:
         walk.restart(draw.choice([-1, 60]))
@@ -285,3 +296,117 @@ def test_every_counter_equals_the_truth_at_length(seed: int) -> None:
     """The same, longer and more often."""
     with tempfile.TemporaryDirectory() as directory:
         walk_about(seed, 60, Path(directory))
+
+
+def small(directory: Path, *hows: How, budget: float = 60) -> Walk:
+    """Return an exporter of a few VPCs, the first of which may be asked by query; it has begun."""
+    estate = Estate(random.Random(1))
+    queried = estate.vpc("logs")
+    for how in hows:
+        estate.vpc(how)
+    walk = Walk(directory, estate, Logs(estate, queried.flow_logs[0][1].destination), queried)
+    walk.restart(budget)
+    walk.until_well()
+    return walk
+
+
+def records(report: Report | None) -> int:
+    assert report
+    return sum(n for key, n in report.counters.items() if key.name == RECORDS)
+
+
+def put(walk: Walk, vpc: Vpc, start: float, due: float) -> None:
+    """Have a record delivered at that time to every flow log of the VPC."""
+    own = next(x for x in walk.estate.interfaces if x.vpc == vpc.id and x.endpoint_id)
+    text = walk.estate.text(own.id, "10.9.9.9", own.address, "ACCEPT", 2, int(start), int(start))
+    for _, flow_log in vpc.flow_logs:
+        walk.estate.pending.append(Line(flow_log, vpc.id, start, start, due, text, True))
+
+
+def test_what_a_log_group_has_still_to_tell_is_read_after_hours(tmp_path: Path) -> None:
+    """A query took over, the machine slept: records from before the cut count all the same."""
+    walk = small(tmp_path)
+    walk.estate.now += 100
+    put(walk, walk.queried, BEGIN + 50, BEGIN + 400)
+    walk.source = "insights"
+    walk.restart()
+    walk.run()
+    walk.estate.now += 3 * 3600
+    walk.estate.deliver()
+    assert records(walk.run()) == 1
+    walk.store.close()
+
+
+def test_what_a_query_has_still_to_tell_is_asked(tmp_path: Path) -> None:
+    """Lines are read again: records from before the cut are still the query's to count."""
+    walk = small(tmp_path)
+    walk.source = "insights"
+    walk.restart()
+    walk.estate.now += 100
+    walk.run()
+    put(walk, walk.queried, BEGIN + 170, BEGIN + 500)
+    walk.estate.now += 200
+    walk.run()
+    walk.source = "cloudwatch"
+    walk.restart()
+    walk.run()
+    walk.estate.now += 300
+    walk.estate.deliver()
+    assert records(walk.run()) == 1
+    walk.store.close()
+
+
+def test_an_older_index_does_not_bring_back_the_flow_log_before(tmp_path: Path) -> None:
+    """A pass that waited with an older listing counts by the younger one."""
+    walk = small(tmp_path, "text")
+    vpc = walk.estate.vpcs["vpc-2"]
+    walk.estate.now += 60
+    walk.estate.flow_log(vpc, "text")
+    walk.estate.now += 60
+    walk.run()
+    put(walk, vpc, BEGIN + 130, BEGIN + 200)
+    walk.estate.now += 200
+    walk.estate.deliver()
+    walk.run()
+    assert records(walk.run(age=300)) == 1
+    assert records(walk.run()) == 1
+    walk.store.close()
+
+
+def test_files_are_read_even_when_time_is_always_up(tmp_path: Path) -> None:
+    """Files that are known are no progress: each pass reads a new one."""
+    walk = small(tmp_path, "text", budget=-1)
+    for i in range(12):
+        put(walk, walk.estate.vpcs["vpc-2"], BEGIN + 1, BEGIN + 31 + 30 * i)
+    walk.estate.now += 500
+    walk.estate.deliver()
+    for _ in range(12):
+        report = walk.run()
+    assert records(report) == 12
+    walk.store.close()
+
+
+def test_interfaces_are_remembered_while_their_records_are_to_be_read(tmp_path: Path) -> None:
+    """An endpoint that went before a long outage has the records that were delivered in it."""
+    walk = small(tmp_path)
+    own = next(x for x in walk.estate.interfaces if x.endpoint_id)
+    put(walk, walk.queried, BEGIN + 10, BEGIN + 300)
+    walk.estate.now += 20
+    walk.run()
+    own.gone = walk.estate.now
+    walk.estate.now += 5 * 3600
+    walk.estate.deliver()
+    assert records(walk.run()) == 1
+    walk.store.close()
+
+
+def test_no_report_takes_a_counter_back(tmp_path: Path) -> None:
+    """Of reports that cross on their way to the publisher the one that was read later stands."""
+    walk = small(tmp_path)
+    publisher = Publisher(lambda: walk.estate.now, dict, lambda: True)
+    publisher.watch(SCOPE)
+    before, after = walk.ingest.committed(), walk.ingest.committed()
+    for report in (after, before):
+        publisher.put_report(SCOPE, report)
+    assert publisher._held.reports[SCOPE] is after
+    walk.store.close()
