@@ -118,3 +118,11 @@ def header_of(line: str) -> tuple[str, ...] | None:
     if _TELLING.isdisjoint(names) or not all(_NAME.fullmatch(name) for name in names):
         return None
     return names
+
+
+def header(line: bytes) -> tuple[str, ...] | None:
+    """Return the fields that a line of a file names if it is a header."""
+    try:
+        return header_of(line.decode("ascii"))
+    except UnicodeDecodeError:
+        return None

@@ -23,7 +23,7 @@ from exporter.flowlogs.sources import cloudwatch
 from exporter.flowlogs.sources.cloudwatch import Event
 from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import Tally
-from exporter.flowlogs.text import split
+from exporter.flowlogs.slices import split
 from exporter.model import FlowLog
 from exporter.store import Batch, Seen, SourceState
 

@@ -6,27 +6,23 @@ what DescribeFlowLogs says it is. A header in mid-file says what follows it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-import numpy as np
 from isal import isal_zlib
 
-from exporter.flowlogs import columns
-from exporter.flowlogs.block import Block, Ints
-from exporter.flowlogs.formats import Format, UnusableFormat, from_fields, header_of
+from exporter.flowlogs import kernel
+from exporter.flowlogs.formats import Format, UnusableFormat, from_fields, header
+from exporter.flowlogs.kernel import Lines
 from exporter.flowlogs.parse import Malformed
-from exporter.flowlogs.records import Sums
 from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import Tally
 
-# What fits the processor's cache: see `make bench-flowlogs`.
-SLICE = 1_000_000
 # AWS writes lines of some hundred bytes, a thousand with every field.
 LONGEST_LINE = 65_536
 # How much is decompressed at a time, and how much of a file that turned out to be corrupt.
 STEP, SMALL_STEP = 131_072, 256
+MOST_AT_ONCE = 4_000_000
 # AWS closes a file at 75 MB; a file that grows beyond this is no flow log.
 LARGEST_FILE = 8 * 1024**3
 _GZIP = b"\x1f\x8b"
@@ -61,7 +57,7 @@ def plain(chunks: Iterable[bytes], step: int = STEP) -> Iterator[bytes]:
     whole = 0
     while True:
         try:
-            text = member.decompress(data, 4 * SLICE)
+            text = member.decompress(data, MOST_AT_ONCE)
         except isal_zlib.error as error:  # type: ignore[misc]  # zlib.error
             raise CorruptFile(f"corrupt gzip: {error}") from None
         whole += len(text)
@@ -97,10 +93,10 @@ class Reader:
     tally: Tally
     layout: Format | None
     problem: str | None = None
-    sums: Sums = field(init=False)
+    _lines: Lines = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sums = Sums(self.table)
+        self._lines = kernel.lines(self.table, self.delivered, self.tally)
 
     def read(self, chunks: Iterable[bytes], step: int = STEP) -> None:
         """Count the lines of a file, given as its bytes, compressed or not.
@@ -115,7 +111,7 @@ class Reader:
             for chunk in plain(chunks, step):
                 held.append(chunk)
                 size += len(chunk)
-                if size >= SLICE:
+                if size >= self._lines.SLICE:
                     held = [self._whole_lines(b"".join(held))]
                     size = len(held[0])
         except BrokenFile as broken:
@@ -124,18 +120,16 @@ class Reader:
             self._malformed(str(broken), b"")
             cut = True
         rest = b"".join(held)
-        if cut:
-            # The last line is cut, wherever that is: what is left of it may look whole.
-            rest = rest[: rest.rfind(b"\n") + 1]
-        elif rest and not rest.endswith(b"\n"):
+        # Where a file is cut so is the last line, wherever that is: it may look whole.
+        if rest and not cut and not rest.endswith(b"\n"):
             rest += b"\n"
-        self._count(rest)
-        self.sums.flush(self.tally)
+        self._count(rest, rest.rfind(b"\n") + 1)
+        self._lines.flush()
 
     def _whole_lines(self, data: bytes) -> bytes:
         """Count the whole lines of the data and return what is left."""
         end = data.rfind(b"\n") + 1
-        self._count(data[:end])
+        self._count(data, end)
         rest = data[end:]
         if len(rest) > LONGEST_LINE:
             self._malformed("a line without an end", rest)
@@ -143,35 +137,20 @@ class Reader:
             return b"?"
         return rest
 
-    def _count(self, lines: bytes) -> None:
-        if b"\r" in lines:
-            lines = lines.replace(b"\r\n", b"\n")
-        while lines:
-            first = _header(lines[: lines.index(b"\n") + 1])
-            if first:
-                self._turn(first)
-                lines = lines[lines.index(b"\n") + 1 :]
-                continue
-            if self.layout is None:
-                self._unknown(lines)
+    def _count(self, data: bytes, end: int) -> None:
+        """Count the lines of the data up to that end of one."""
+        begin = 0
+        while begin < end:
+            behind = data.index(b"\n", begin) + 1
+            fields = header(data[begin:behind])
+            if fields:
+                self._turn(fields)
+                begin = behind
+            elif self.layout is None:
+                self._unknown(data[begin:end])
                 return
-            parts = split(lines, len(self.layout.fields))
-            found = columns.sort(parts.block, self.layout) if parts.block else None
-            odd = [found.block.line(row) for row in found.odd] if found else []
-            others = list(parts.others.values())
-            turns = [text for text in (*others, *odd) if _header(text)]
-            if turns:
-                # What is behind a header is read by it.
-                at = min(_line_at(lines, text) for text in turns)
-                self._count(lines[:at])
-                lines = lines[at:]
-                continue
-            if found:
-                columns.count(found, self.layout, self.sums, self.delivered, self.tally)
-            for text in others:
-                line = text.rstrip(b"\r\n")
-                columns.one(line, self.layout, self.table.judge, self.delivered, self.tally)
-            return
+            else:
+                begin = self._lines.count(data, begin, end, self.layout)
 
     def _turn(self, fields: tuple[str, ...]) -> None:
         """Read on by a header's layout."""
@@ -195,66 +174,3 @@ class Reader:
         self.problem = why
         shown = text[:200].decode("utf-8", "backslashreplace")
         self.tally.malformed(self.table.flow_log_id, Malformed(why), shown)
-
-
-def _header(line: bytes) -> tuple[str, ...] | None:
-    """Return the fields that a line names if it is a header."""
-    try:
-        return header_of(line.decode("ascii"))
-    except UnicodeDecodeError:
-        return None
-
-
-def _line_at(lines: bytes, line: bytes) -> int:
-    """Return where a line begins that is among the lines."""
-    if lines.startswith(line):
-        return 0
-    return lines.index(b"\n" + line) + 1
-
-
-class Split(NamedTuple):
-    """Lines that have exactly the fields, and by number those that have not.
-
-    `rows` are the numbers of the block's lines among all; None where it has all of them.
-    """
-
-    block: Block | None
-    rows: Ints | None
-    others: Mapping[int, bytes]
-
-
-def split(lines: bytes, fields: int) -> Split:
-    """Return the lines that have so many fields, and those that have not.
-
-    Nor are those with control characters, empty fields or bytes that are not UTF-8 among the first.
-    """
-    whole = _is_utf8(lines)
-    block = Block.of(lines, fields) if whole else None
-    if block:
-        return Split(block, None, {})
-    at = np.frombuffer(lines, np.uint8)
-    ends = np.flatnonzero(at == 10)
-    begins = np.concatenate(([0], ends[:-1] + 1))
-    separators = at <= 32
-    strange = (at < 32) & (at != 10)
-    strange[0] |= separators[0]
-    strange[1:] |= separators[1:] & separators[:-1]
-    good = np.add.reduceat(at == 32, begins, dtype=np.int64) == fields - 1
-    good &= ~np.logical_or.reduceat(strange, begins)
-    texts = [lines[a : b + 1] for a, b in zip(begins.tolist(), ends.tolist(), strict=True)]
-    if not whole:
-        good &= np.array([_is_utf8(text) for text in texts])
-    rows = np.flatnonzero(good)
-    regular = b"".join(texts[i] for i in rows.tolist())
-    others = {i: texts[i] for i in np.flatnonzero(~good).tolist()}
-    return Split(Block.of(regular, fields) if regular else None, rows, others)
-
-
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
