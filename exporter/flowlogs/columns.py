@@ -32,8 +32,8 @@ class Sorted:
 
 def sort(block: Block, layout: Format) -> Sorted:
     """Return which lines are good records, which say that there is nothing, which are odd."""
-    runs = _runs(layout.numeric)
-    good = block.all_numbers(runs, dashes=False)
+    numeric = runs(layout.numeric)
+    good = block.all_numbers(numeric, dashes=False)
     good &= _is_record(block, layout)
     gaps: dict[str, Ints] = {}
     odd: list[int] = []
@@ -41,7 +41,7 @@ def sort(block: Block, layout: Format) -> Sorted:
     if len(rest):
         # Gaps, and records with `-` where there may be one.
         some = block.take(rest)
-        known = some.all_numbers(runs, dashes=True)
+        known = some.all_numbers(numeric, dashes=True)
         record = known & _is_record(some, layout)
         record &= ~some.is_dash(layout.start) & ~some.is_dash(layout.end)
         good[rest[record]] = True
@@ -135,15 +135,15 @@ def one(
     return True
 
 
-def _runs(columns: Iterable[int]) -> list[tuple[int, int]]:
+def runs(columns: Iterable[int]) -> list[tuple[int, int]]:
     """Return columns that stand side by side as first and last."""
-    runs: list[tuple[int, int]] = []
+    found: list[tuple[int, int]] = []
     for column in columns:
-        if runs and runs[-1][1] == column - 1:
-            runs[-1] = (runs[-1][0], column)
+        if found and found[-1][1] == column - 1:
+            found[-1] = (found[-1][0], column)
         else:
-            runs.append((column, column))
-    return runs
+            found.append((column, column))
+    return found
 
 
 _ACCEPT, _REJECT = word(b"ACCEPT"), word(b"REJECT")

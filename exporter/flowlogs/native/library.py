@@ -43,8 +43,9 @@ class Layout(ctypes.Structure):
     POSITIONS = _POSITIONS
     _fields_: Fields = [
         ("fields", c_int32),
-        ("numerics", c_int32),
-        ("numeric", c_int32 * MOST_FIELDS),
+        ("runs", c_int32),
+        ("first", c_int32 * MOST_FIELDS),
+        ("last", c_int32 * MOST_FIELDS),
         *((name, c_int32) for name in _POSITIONS),
         ("targets", c_int32 * MOST_ENDS),
         ("sources", c_int32 * MOST_ENDS),

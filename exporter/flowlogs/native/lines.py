@@ -154,8 +154,10 @@ class Compiled:
 
 def _positions(layout: Format) -> Layout:
     """Return a layout as the compiled code takes it."""
-    found = Layout(len(layout.fields), len(layout.numeric))
-    found.numeric[: len(layout.numeric)] = layout.numeric
+    runs = columns.runs(layout.numeric)
+    found = Layout(len(layout.fields), len(runs))
+    for i, (first, last) in enumerate(runs):
+        found.first[i], found.last[i] = first, last
     for name in Layout.POSITIONS:
         position = getattr(layout, name)
         setattr(found, name, -1 if position is None else position)

@@ -8,13 +8,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stddef.h>
 #include <string.h>
 
 #if defined(__SSE2__) && !defined(PLAIN)
 #include <emmintrin.h>
 #endif
 
-enum { MOST_FIELDS = 64, MOST_ENDS = 2, BLOCK = 64 };
+/* Text is looked at by windows of whole lines; a line that is longer than one is odd. */
+enum { MOST_FIELDS = 64, MOST_ENDS = 2, BLOCK = 64, BLOCKS = 128, WINDOW = BLOCKS * BLOCK };
 
 /* Stamps from here on are milliseconds. */
 static const int64_t MILLISECONDS_FROM = 100000000000;
@@ -26,8 +28,9 @@ enum { DONE, FULL, ODD_FULL, LETTER };
 /* Where the fields stand; -1 for what the layout lacks. */
 typedef struct {
     int32_t fields;
-    int32_t numerics;
-    int32_t numeric[MOST_FIELDS];
+    /* Columns of numbers, those that stand side by side as first and last. */
+    int32_t runs;
+    int32_t first[MOST_FIELDS], last[MOST_FIELDS];
     int32_t interface_id, action, start, end, log_status;
     int32_t packets, bytes, tcp_flags, source_port, target_port, protocol;
     int32_t targets[MOST_ENDS], sources[MOST_ENDS];
@@ -102,30 +105,48 @@ static inline uint64_t load_last(const uint8_t *at, int64_t length, const uint8_
     return word;
 }
 
-/* Return a bit for each of 64 bytes that is a space, a control character or not ASCII. */
-static inline uint64_t breaks(const uint8_t *at) {
+/* What 64 bytes are, a bit for each: a space, a control character or not ASCII; one of these but no
+ * space; none of these and no digit. */
+typedef struct {
+    uint64_t breaks, strange, others;
+} Kinds;
+
+static inline Kinds kinds(const uint8_t *at) {
+    Kinds found = {0, 0, 0};
 #if defined(__SSE2__) && !defined(PLAIN)
-    /* Bytes that are not ASCII are negative. */
-    const __m128i bound = _mm_set1_epi8(33);
-    uint64_t bits = 0;
+    /* As signed bytes those that are not ASCII are negative, and behind 9 comes the overflow. */
+    const __m128i bound = _mm_set1_epi8(' ' + 1), space = _mm_set1_epi8(' ');
+    const __m128i shift = _mm_set1_epi8(127 - '9'), below_zero = _mm_set1_epi8(127 - 10);
     for (int i = 0; i < 4; i++) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(at + 16 * i));
-        uint64_t some = (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmplt_epi8(bytes, bound));
-        bits |= some << (16 * i);
+        __m128i is_break = _mm_cmplt_epi8(bytes, bound);
+        __m128i is_strange = _mm_andnot_si128(_mm_cmpeq_epi8(bytes, space), is_break);
+        __m128i is_digit = _mm_cmpgt_epi8(_mm_add_epi8(bytes, shift), below_zero);
+        uint64_t breaks = (uint32_t)_mm_movemask_epi8(is_break);
+        uint64_t strange = (uint32_t)_mm_movemask_epi8(is_strange);
+        uint64_t either = (uint32_t)_mm_movemask_epi8(_mm_or_si128(is_break, is_digit));
+        found.breaks |= breaks << (16 * i);
+        found.strange |= strange << (16 * i);
+        found.others |= either << (16 * i);
     }
-    return bits;
+    found.others = ~found.others;
 #else
-    const uint64_t ones = 0x0101010101010101u;
-    uint64_t bits = 0;
+    /* Adding to the lower seven bits of each byte sets its highest one from some value on. */
+    const uint64_t ones = 0x0101010101010101u, low = 0x7F * ones, gather = 0x0102040810204080u;
     for (int i = 0; i < 8; i++) {
-        uint64_t word = load(at + 8 * i);
-        uint64_t above = (word & (0x7F * ones)) + (0x7F - 32) * ones;
-        uint64_t found = ((~above | word) >> 7) & ones;
-        /* Moves the lowest bit of each byte to the highest byte. */
-        bits |= (found * 0x0102040810204080u) >> 56 << (8 * i);
+        uint64_t word = load(at + 8 * i), lower = word & low;
+        uint64_t is_break = ~(lower + (127 - ' ') * ones) | word;
+        uint64_t no_space = (((word ^ (' ' * ones)) & low) + low) | word;
+        uint64_t no_digit = ~(lower + (128 - '0') * ones) | (lower + (127 - '9') * ones) | word;
+        uint64_t breaks = (is_break >> 7 & ones) * gather >> 56;
+        uint64_t strange = ((is_break & no_space) >> 7 & ones) * gather >> 56;
+        uint64_t others = ((~is_break & no_digit) >> 7 & ones) * gather >> 56;
+        found.breaks |= breaks << (8 * i);
+        found.strange |= strange << (8 * i);
+        found.others |= others << (8 * i);
     }
-    return bits;
 #endif
+    return found;
 }
 
 static inline int lowest(uint64_t bits) {
@@ -138,32 +159,74 @@ static inline int lowest(uint64_t bits) {
 #endif
 }
 
-/* The breaks of a text, one after the other. */
+/* A part of the text: where its breaks are and where those that are no spaces, each list with WINDOW
+ * behind its last; whether two breaks are side by side; and the bytes that no number has. */
 typedef struct {
-    const uint8_t *data;
-    int64_t size;
-    int64_t block;
-    uint64_t bits;
-} Breaks;
+    const uint8_t *at;
+    int32_t size, breaks_count;
+    bool adjacent;
+    uint16_t breaks[WINDOW + BLOCK], strange[WINDOW + BLOCK];
+    uint64_t others[BLOCKS + 1];
+} Window;
 
-static inline uint64_t breaks_of(const uint8_t *data, int64_t size, int64_t block) {
-    if (size - block >= BLOCK) return breaks(data + block);
-    uint8_t last[BLOCK];
-    memset(last, 'x', BLOCK);
-    if (block < size) memcpy(last, data + block, (size_t)(size - block));
-    return breaks(last);
+/* Append the positions of a block's bits to a list that has room for 64. Most blocks have `usual`
+ * ones at most: so many are written without a look at how many there are. */
+static inline int32_t append(uint16_t *list, int32_t count, uint64_t bits, int32_t block, int usual) {
+#if defined(__GNUC__)
+    int32_t after = count + __builtin_popcountll(bits);
+    for (int i = 0; i < usual; i++) {
+        list[count + i] = (uint16_t)(block + lowest(bits | (uint64_t)1 << 63));
+        bits &= bits - 1;
+    }
+    count += usual;
+    if (count >= after) return after;
+#else
+    (void)usual;
+#endif
+    while (bits) {
+        list[count++] = (uint16_t)(block + lowest(bits));
+        bits &= bits - 1;
+    }
+    return count;
 }
 
-/* Return where the next break is; the size when there is none. */
-static inline int64_t next(Breaks *of) {
-    while (!of->bits) {
-        of->block += BLOCK;
-        if (of->block >= of->size) return of->size;
-        of->bits = breaks_of(of->data, of->size, of->block);
+static inline void look(Window *window, const uint8_t *at, int64_t size) {
+    int32_t breaks = 0, strange = 0, block = 0;
+    uint64_t before = 1, adjacent = 0;
+    window->at = at;
+    window->size = (int32_t)(size < WINDOW ? size : WINDOW);
+    for (; block < window->size; block += BLOCK) {
+        Kinds found;
+        if (window->size - block >= BLOCK) {
+            found = kinds(at + block);
+        } else {
+            uint8_t last[BLOCK];
+            memset(last, '0', BLOCK);
+            memcpy(last, at + block, (size_t)(window->size - block));
+            found = kinds(last);
+        }
+        adjacent |= found.breaks & (found.breaks << 1 | before);
+        before = found.breaks >> 63;
+        window->others[block / BLOCK] = found.others;
+        breaks = append(window->breaks, breaks, found.breaks, block, 12);
+        strange = append(window->strange, strange, found.strange, block, 2);
     }
-    int64_t at = of->block + lowest(of->bits);
-    of->bits &= of->bits - 1;
-    return at;
+    window->others[block / BLOCK] = 0;
+    window->breaks[breaks] = window->strange[strange] = WINDOW;
+    window->breaks_count = breaks;
+    window->adjacent = adjacent != 0;
+}
+
+/* Return whether only digits and spaces are in a part of the window. */
+static inline bool only_digits(const Window *window, int32_t begin, int32_t end) {
+    const uint64_t *others = window->others + begin / BLOCK;
+    int32_t shift = begin % BLOCK, length = end - begin;
+    if (shift + length <= BLOCK && length < BLOCK)
+        return !(*others >> shift & (((uint64_t)1 << length) - 1));
+    if (*others++ >> shift) return false;
+    for (length -= BLOCK - shift; length >= BLOCK; length -= BLOCK)
+        if (*others++) return false;
+    return !(*others & (((uint64_t)1 << length) - 1));
 }
 
 static inline bool is(Token token, const char *text, int64_t length) {
@@ -172,21 +235,9 @@ static inline bool is(Token token, const char *text, int64_t length) {
 
 static inline bool is_dash(Token token) { return token.length == 1 && *token.at == '-'; }
 
-static inline bool are_digits(uint64_t word) {
-    const uint64_t ones = 0x0101010101010101u;
-    return ((word & (0xF0 * ones)) | (((word + 6 * ones) & (0xF0 * ones)) >> 4)) == 0x33 * ones;
-}
-
 /* Put zeros before a word's last `length` bytes, 1 to 8. */
 static inline uint64_t with_zeros(uint64_t word, int64_t length) {
     return word | (0x3030303030303030u & (((uint64_t)1 << (8 * (8 - length) & 63)) - 1));
-}
-
-static inline bool is_number(Token token, const uint8_t *limit) {
-    if (token.length <= 8)
-        return are_digits(with_zeros(load_last(token.at, token.length, limit), token.length));
-    return token.length <= 16 && are_digits(load(token.at)) &&
-           are_digits(load(token.at + token.length - 8));
 }
 
 static inline int64_t eight_digits(uint64_t word) {
@@ -198,10 +249,11 @@ static inline int64_t eight_digits(uint64_t word) {
     return (int64_t)((high + low) >> 32);
 }
 
-/* Return the number that a token of up to 16 digits is; -1 for `-`. */
+/* Return the number that a token of digits is; -1 for `-`, -2 for more than 16 digits. */
 static inline int64_t number(Token token, const uint8_t *limit) {
     int64_t length = token.length;
     if (length == 1 && *token.at == '-') return -1;
+    if (length > 16) return -2;
     if (length <= 8) return eight_digits(with_zeros(load_last(token.at, length, limit), length));
     int64_t above = length - 8;
     uint64_t head = with_zeros(load(token.at) << (8 * (8 - above)), above);
@@ -251,15 +303,21 @@ void flow_fill(Tokens *tokens) {
     }
 }
 
-/* A line cut at its breaks: token i ends at ends[i], and begins behind the one before it. */
+/* A line of a window: token i ends at ends[i], and begins behind the one before it. */
 typedef struct {
-    const uint8_t *data, *limit;
-    int64_t begin, ends[MOST_FIELDS];
+    const Window *window;
+    const uint8_t *limit;
+    int32_t begin, length;
+    const uint16_t *ends;
 } Line;
 
+static inline int32_t begin_of(const Line *line, int32_t column) {
+    return column ? line->ends[column - 1] + 1 : line->begin;
+}
+
 static inline Token token(const Line *line, int32_t column) {
-    int64_t begin = column ? line->ends[column - 1] + 1 : line->begin;
-    Token found = {line->data + begin, line->ends[column] - begin};
+    int32_t begin = begin_of(line, column);
+    Token found = {line->window->at + begin, line->ends[column] - begin};
     return found;
 }
 
@@ -269,12 +327,23 @@ static inline int64_t number_at(const Line *line, int32_t column) {
 
 enum { ODD, NO_DATA, SKIP_DATA, ACCEPTED, REFUSED };
 
+static inline bool all_numbers(const Line *line, const Layout *layout) {
+    bool good = true;
+    for (int32_t i = 0; i < layout->runs; i++)
+        good &= only_digits(line->window, begin_of(line, layout->first[i]),
+                            line->ends[layout->last[i]]);
+    for (int32_t i = 0; !good && i < layout->runs; i++)
+        for (int32_t column = layout->first[i]; column <= layout->last[i]; column++) {
+            Token found = token(line, column);
+            if (!is_dash(found) && !only_digits(line->window, begin_of(line, column), line->ends[column]))
+                return false;
+        }
+    return true;
+}
+
 /* Return what a line says, whose tokens are neither empty nor too few nor too many. */
 static inline int meaning(const Line *line, const Layout *layout) {
-    for (int32_t i = 0; i < layout->numerics; i++) {
-        Token found = token(line, layout->numeric[i]);
-        if (!is_number(found, line->limit) && !is_dash(found)) return ODD;
-    }
+    if (!all_numbers(line, layout)) return ODD;
     Token interface_id = token(line, layout->interface_id);
     bool named = interface_id.length >= 4 && memcmp(interface_id.at, "eni-", 4) == 0;
     int gap = ODD;
@@ -303,13 +372,13 @@ static inline void note(const Line *line, const int32_t *columns, int64_t *at, i
         if (columns[i] < 0) continue;
         Token found = token(line, columns[i]);
         if (is_dash(found)) continue;
-        *at = found.at - (line->data + line->begin);
+        *at = found.at - (line->window->at + line->begin);
         *length = found.length;
     }
 }
 
 /* Add a record; return false where there is no room for it. */
-static inline bool add(const Line *line, int64_t length, const Layout *layout,
+static inline bool add(const Line *line, const Layout *layout,
                        const Tokens *interfaces, const Tokens *addresses, bool refused,
                        int64_t end, Found *found) {
     int64_t own = find(interfaces, token(line, layout->interface_id), line->limit);
@@ -323,7 +392,7 @@ static inline bool add(const Line *line, int64_t length, const Layout *layout,
         found->other++;
         return true;
     }
-    if (found->row_count == found->room || found->text_room - found->text_size < length)
+    if (found->row_count == found->room || found->text_room - found->text_size < line->length)
         return false;
     int64_t values[COLUMNS];
     values[OWN] = own;
@@ -338,83 +407,106 @@ static inline bool add(const Line *line, int64_t length, const Layout *layout,
     values[TARGET_PORT] = number_at(line, layout->target_port);
     values[PROTOCOL] = number_at(line, layout->protocol);
     values[LINE] = found->text_size;
-    values[LINE_LENGTH] = length;
+    values[LINE_LENGTH] = line->length;
     note(line, layout->sources, &values[FROM], &values[FROM_LENGTH]);
     note(line, layout->targets, &values[TO], &values[TO_LENGTH]);
     values[FROM] += found->text_size;
     values[TO] += found->text_size;
     for (int32_t i = 0; i < COLUMNS; i++) found->rows[i * found->room + found->row_count] = values[i];
-    memcpy(found->text + found->text_size, line->data + line->begin, (size_t)length);
-    found->text_size += length;
+    memcpy(found->text + found->text_size, line->window->at + line->begin, (size_t)line->length);
+    found->text_size += line->length;
     found->row_count++;
     return true;
 }
 
-/* Read whole lines; return where the first one begins that was not. */
+/* Cut the line that ends at `end` where it may have breaks of any kind; return whether it has the
+ * fields and no other breaks. */
+static bool cut(const Window *window, int32_t begin, int32_t end, int32_t fields, uint16_t *ends) {
+    int32_t field = 0, from = begin;
+    if (end > begin && window->at[end - 1] == '\r') end--;
+    for (int32_t at = begin; at <= end; at++) {
+        uint8_t byte = window->at[at];
+        if (at < end && byte > ' ' && byte < 128) continue;
+        if (at == from || field == fields || (at < end && byte != ' ')) return false;
+        ends[field++] = (uint16_t)at;
+        from = at + 1;
+    }
+    return field == fields;
+}
+
+/* Add a line to what was found; return why it was not, or DONE. */
+static inline int64_t take(const Line *line, bool regular, int64_t at, const Layout *layout,
+                           const Tokens *interfaces, const Tokens *addresses, Found *found) {
+    int says = regular ? meaning(line, layout) : ODD;
+    int64_t end = says == ODD ? -2 : seconds(number_at(line, layout->end));
+    if (end == -2) {
+        uint8_t first = line->window->at[line->begin];
+        if (first >= 'a' && first <= 'z') return LETTER;
+        if (found->odd_count == found->odd_room) return ODD_FULL;
+        found->odd[2 * found->odd_count] = at;
+        found->odd[2 * found->odd_count + 1] = line->length;
+        found->odd_count++;
+        return DONE;
+    }
+    if (says >= ACCEPTED) {
+        if (!add(line, layout, interfaces, addresses, says == REFUSED, end, found)) return FULL;
+    } else {
+        found->no_data += says == NO_DATA;
+        found->skip_data += says == SKIP_DATA;
+    }
+    if (end <= found->latest && end > found->newest) found->newest = end;
+    return DONE;
+}
+
+/* Read the whole lines of data[begin, size); return where the first one begins that was not.
+ * There has to be room for WINDOW bytes of text. */
 int64_t flow_scan(const uint8_t *data, int64_t begin, int64_t size, const Layout *layout,
                   const Tokens *interfaces, const Tokens *addresses, Found *found) {
-    Line line = {data, data + size, begin, {0}};
-    Breaks of = {data, size, begin, 0};
+    Window window;
+    uint16_t ends[MOST_FIELDS];
     const int32_t fields = layout->fields;
     found->why = DONE;
-    if (begin >= size) return begin;
-    of.bits = breaks_of(data, size, begin);
-    for (;;) {
-        int32_t field = 0;
-        int64_t from = line.begin, at;
-        bool regular = true;
+    while (begin < size) {
+        look(&window, data + begin, size - begin);
+        Line line = {&window, data + size, 0, 0, NULL};
+        const uint16_t *breaks = window.breaks, *strange = window.strange;
+        const uint16_t *last = window.breaks + window.breaks_count;
         for (;;) {
-            at = next(&of);
-            if (at >= size) return line.begin;
-            uint8_t byte = data[at];
-            regular &= at != from;
-            from = at + 1;
-            if (byte == ' ') {
-                if (field < fields - 1)
-                    line.ends[field++] = at;
-                else
-                    regular = false;
-            } else if (byte == '\n') {
-                line.ends[field] = at;
-                break;
-            } else if (byte == '\r' && at + 1 < size && data[at + 1] == '\n') {
-                line.ends[field] = at;
-                at = next(&of);
-                break;
+            bool plain = !window.adjacent;
+            while (*strange < WINDOW && window.at[*strange] != '\n') {
+                strange++;
+                plain = false;
+            }
+            if (*strange == WINDOW) break;
+            int32_t end = *strange++;
+            line.length = end + 1 - line.begin;
+            line.ends = breaks;
+            bool regular = plain && last - breaks >= fields && breaks[fields - 1] == end;
+            if (!regular) {
+                regular = cut(&window, line.begin, end, fields, ends);
+                line.ends = ends;
+                while (*breaks < end) breaks++;
+                breaks++;
             } else {
-                regular = false;
+                breaks += fields;
             }
+            found->why = take(&line, regular, begin + line.begin, layout, interfaces, addresses, found);
+            if (found->why != DONE) return begin + line.begin;
+            line.begin = end + 1;
         }
-        int64_t length = at + 1 - line.begin;
-        regular &= field == fields - 1 && length <= found->text_room;
-        int says = regular ? meaning(&line, layout) : ODD;
-        if (says == ODD) {
-            if (data[line.begin] >= 'a' && data[line.begin] <= 'z') {
-                found->why = LETTER;
-                return line.begin;
-            }
-            if (found->odd_count == found->odd_room) {
-                found->why = ODD_FULL;
-                return line.begin;
-            }
-            found->odd[2 * found->odd_count] = line.begin;
-            found->odd[2 * found->odd_count + 1] = length;
-            found->odd_count++;
-        } else {
-            int64_t end = seconds(number_at(&line, layout->end));
-            if (says >= ACCEPTED) {
-                if (!add(&line, length, layout, interfaces, addresses, says == REFUSED, end, found)) {
-                    found->why = FULL;
-                    return line.begin;
-                }
-            } else {
-                found->no_data += says == NO_DATA;
-                found->skip_data += says == SKIP_DATA;
-            }
-            if (end <= found->latest && end > found->newest) found->newest = end;
+        if (line.begin) {
+            begin += line.begin;
+            continue;
         }
-        line.begin = at + 1;
+        /* A line that is longer than a window. */
+        const uint8_t *end = memchr(data + begin, '\n', (size_t)(size - begin));
+        if (!end) return begin;
+        line.length = (int32_t)(end + 1 - (data + begin));
+        found->why = take(&line, false, begin, layout, interfaces, addresses, found);
+        if (found->why != DONE) return begin;
+        begin += line.length;
     }
+    return begin;
 }
 
 /* The digest of this file, by which it is told whether what was built is of it. */
