@@ -7,7 +7,7 @@ entry, goes to `parse` and to the Judge one by one, so that there is one meaning
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -197,9 +197,14 @@ def _concerned(
             return np.full(len(rows), -1, np.int64)
         return block.numbers(column, rows)
 
-    def source(row: int, inbound: bool) -> str:
-        columns = layout.sources if inbound else layout.targets
-        tokens = (block.token(column, int(rows[row])) for column in reversed(columns))
+    def sources(some: Ints, inbound: Ints) -> list[str]:
+        return [
+            source(int(rows[i]), layout.sources if way else layout.targets) if way >= 0 else ""
+            for i, way in zip(some.tolist(), inbound.tolist(), strict=True)
+        ]
+
+    def source(row: int, among: Sequence[int]) -> str:
+        tokens = (block.token(column, row) for column in reversed(among))
         return next((address for address in tokens if address != "-"), "")
 
     records = Records(
@@ -214,7 +219,7 @@ def _concerned(
         source_port=numbers(layout.source_port),
         target_port=numbers(layout.target_port),
         protocol=numbers(layout.protocol),
-        source=source,
+        sources=sources,
     )
     moment = delivered if isinstance(delivered, float) else delivered[rows]
     for i in np.flatnonzero(records.judge(table, moment)).tolist():

@@ -139,10 +139,14 @@ def _concerned(frame: pl.DataFrame, sums: Sums, delivered: float, tally: Tally) 
     if not rows.height:
         return 0
 
-    def source(row: int, inbound: bool) -> str:
-        names = _SOURCES if inbound else _TARGETS
-        found = (rows[name][row] for name in reversed(names))
-        return next((address for address in found if address not in (None, "-")), "")
+    def sources(some: Ints, inbound: Ints) -> list[str]:
+        chosen = rows[some.tolist()]
+        names = {1: _SOURCES, 0: _TARGETS, -1: ()}
+        of = {name: chosen[name].to_list() for name in (*_SOURCES, *_TARGETS)}
+        return [
+            next((of[n][i] for n in reversed(names[way]) if of[n][i] not in (None, "-")), "")
+            for i, way in enumerate(inbound.tolist())
+        ]
 
     def numbers(name: str) -> Ints:
         return rows[name].fill_null(-1).to_numpy().astype(np.int64, copy=False)
@@ -151,7 +155,7 @@ def _concerned(frame: pl.DataFrame, sums: Sums, delivered: float, tally: Tally) 
         own=table.interfaces.numbers(rows["interface_id"].to_list()),
         ends=[(inbound, table.addresses.numbers(rows[n].to_list())) for n, inbound in ends],
         rejected=(rows["action"] == "REJECT").to_numpy(),
-        source=source,
+        sources=sources,
         **{as_: numbers(name) for name, as_ in _NUMBERS.items()},
     )
     for i in np.flatnonzero(records.judge(table, delivered)).tolist():

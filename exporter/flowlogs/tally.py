@@ -137,11 +137,17 @@ class Tally:
         if who.side == "endpoint":
             self._recent(Port(endpoint_id, who.protocol, who.port), end // 60 * 60, 1)
         bucket = (endpoint_id, end // BUCKET * BUCKET)
-        self.rejected.setdefault(bucket, Sketch()).add(who, 1, end, end)
+        sketch = self.rejected.get(bucket)
+        if sketch is None:
+            sketch = self.rejected[bucket] = Sketch()
+        sketch.add(who, 1, end, end)
 
     def _recent(self, port: Port, minute: int, amount: int) -> None:
-        ports = self.recent.setdefault((port.endpoint_id, minute), {})
-        if port not in ports and len(ports) >= PORTS_A_MINUTE:
+        bucket = (port.endpoint_id, minute)
+        ports = self.recent.get(bucket)
+        if ports is None:
+            ports = self.recent[bucket] = {}
+        if len(ports) >= PORTS_A_MINUTE and port not in ports:
             port = Port(port.endpoint_id, -1, -1)
         ports[port] = ports.get(port, 0) + amount
 

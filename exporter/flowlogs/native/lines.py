@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from exporter.flowlogs import columns
-from exporter.flowlogs.block import Vocabulary
+from exporter.flowlogs.block import Ints, Vocabulary
 from exporter.flowlogs.formats import Format, header
 from exporter.flowlogs.judge import CLOCKS_DIFFER
 from exporter.flowlogs.native.library import (
@@ -119,15 +119,15 @@ class Compiled:
         if not found.row_count or layout is None:
             return
         rows = self._rows[:, : found.row_count]
-        text = self._text[: found.text_size].tobytes()
+        text = self._text.data
 
-        def part(row: int, at: int, length: int) -> bytes:
-            begin = int(rows[at, row])
-            return text[begin : begin + int(rows[length, row])]
-
-        def source(row: int, inbound: bool) -> str:
-            found = part(row, *((FROM, FROM_LENGTH) if inbound else (TO, TO_LENGTH)))
-            return found.decode()
+        def sources(some: Ints, inbound: Ints) -> list[str]:
+            to = inbound == 1
+            begin = np.where(to, rows[FROM][some], rows[TO][some])
+            length = np.where(to, rows[FROM_LENGTH][some], rows[TO_LENGTH][some])
+            length[inbound < 0] = 0
+            ends = (begin + length).tolist()
+            return [str(text[a:b], "ascii") for a, b in zip(begin.tolist(), ends, strict=True)]
 
         records = Records(
             own=rows[OWN],
@@ -144,10 +144,11 @@ class Compiled:
             source_port=rows[SOURCE_PORT],
             target_port=rows[TARGET_PORT],
             protocol=rows[PROTOCOL],
-            source=source,
+            sources=sources,
         )
         for row in np.flatnonzero(records.judge(self._table, self._delivered)).tolist():
-            self._one(part(row, LINE, LINE_LENGTH), layout)
+            begin, length = int(rows[LINE, row]), int(rows[LINE_LENGTH, row])
+            self._one(bytes(text[begin : begin + length]), layout)
         records.add(self._sums, self._tally)
         found.row_count = found.text_size = 0
 
