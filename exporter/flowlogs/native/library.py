@@ -47,8 +47,7 @@ class Layout(ctypes.Structure):
         ("first", c_int32 * MOST_FIELDS),
         ("last", c_int32 * MOST_FIELDS),
         *((name, c_int32) for name in _POSITIONS),
-        ("targets", c_int32 * MOST_ENDS),
-        ("sources", c_int32 * MOST_ENDS),
+        ("ends", c_int32 * (2 * MOST_ENDS)),
     ]
 
 

@@ -32,7 +32,7 @@ from exporter.flowlogs.tally import Tally
 
 # How many records are judged together, how much text they have, and how many odd lines there may be
 # before they are looked at.
-ROOM, TEXT_ROOM, ODD_ROOM = 8192, 2**21, 1024
+ROOM, TEXT_ROOM, ODD_ROOM = 8216, 2**21, 1024
 # The columns of rows, as in scan.c.
 (OWN, TARGET, SOURCE, REJECTED) = (0, 1, 1 + MOST_ENDS, 1 + 2 * MOST_ENDS)
 _AFTER = 2 + 2 * MOST_ENDS
@@ -162,9 +162,12 @@ def _positions(layout: Format) -> Layout:
     for name in Layout.POSITIONS:
         position = getattr(layout, name)
         setattr(found, name, -1 if position is None else position)
-    for ends, columns_ in ((found.targets, layout.targets), (found.sources, layout.sources)):
-        ends[:] = [*columns_, *([-1] * (MOST_ENDS - len(columns_)))]
+    found.ends[:] = [*_padded(layout.targets), *_padded(layout.sources)]
     return found
+
+
+def _padded(ends: tuple[int, ...]) -> tuple[int, ...]:
+    return ends + (-1,) * (MOST_ENDS - len(ends))
 
 
 def _tokens_of(library: Library, vocabulary: Vocabulary) -> Tokens:

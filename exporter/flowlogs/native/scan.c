@@ -15,6 +15,13 @@
 #include <emmintrin.h>
 #endif
 
+/* All is compiled into flow_scan as one, twice where the processor may know more than the baseline. */
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline))
+#else
+#define INLINE static inline
+#endif
+
 /* Text is looked at by windows of whole lines; a line that is longer than one is odd. */
 enum { MOST_FIELDS = 64, MOST_ENDS = 2, BLOCK = 64, BLOCKS = 128, WINDOW = BLOCKS * BLOCK };
 
@@ -33,7 +40,8 @@ typedef struct {
     int32_t first[MOST_FIELDS], last[MOST_FIELDS];
     int32_t interface_id, action, start, end, log_status;
     int32_t packets, bytes, tcp_flags, source_port, target_port, protocol;
-    int32_t targets[MOST_ENDS], sources[MOST_ENDS];
+    /* The targets, then the sources. */
+    int32_t ends[2 * MOST_ENDS];
 } Layout;
 
 /* A set of tokens: token i is text[begins[i], begins[i + 1]). A slot has a token's number or -1; mask
@@ -88,7 +96,7 @@ typedef struct {
     int64_t length;
 } Token;
 
-static inline uint64_t load(const uint8_t *at) {
+INLINE uint64_t load(const uint8_t *at) {
     uint64_t word;
     memcpy(&word, at, sizeof word);
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -98,7 +106,7 @@ static inline uint64_t load(const uint8_t *at) {
 }
 
 /* The first `length` bytes, 1 to 8, as the last of a word whose first ones are zero bits. */
-static inline uint64_t load_last(const uint8_t *at, int64_t length, const uint8_t *limit) {
+INLINE uint64_t load_last(const uint8_t *at, int64_t length, const uint8_t *limit) {
     if (limit - at >= 8) return load(at) << (8 * (8 - length));
     uint64_t word = 0;
     for (int64_t i = 0; i < length; i++) word |= (uint64_t)at[i] << (8 * (8 - length + i));
@@ -111,7 +119,7 @@ typedef struct {
     uint64_t breaks, strange, others;
 } Kinds;
 
-static inline Kinds kinds(const uint8_t *at) {
+INLINE Kinds kinds(const uint8_t *at) {
     Kinds found = {0, 0, 0};
 #if defined(__SSE2__) && !defined(PLAIN)
     /* As signed bytes those that are not ASCII are negative, and behind 9 comes the overflow. */
@@ -149,7 +157,7 @@ static inline Kinds kinds(const uint8_t *at) {
     return found;
 }
 
-static inline int lowest(uint64_t bits) {
+INLINE int lowest(uint64_t bits) {
 #if defined(__GNUC__)
     return __builtin_ctzll(bits);
 #else
@@ -171,7 +179,7 @@ typedef struct {
 
 /* Append the positions of a block's bits to a list that has room for 64. Most blocks have `usual`
  * ones at most: so many are written without a look at how many there are. */
-static inline int32_t append(uint16_t *list, int32_t count, uint64_t bits, int32_t block, int usual) {
+INLINE int32_t append(uint16_t *list, int32_t count, uint64_t bits, int32_t block, int usual) {
 #if defined(__GNUC__)
     int32_t after = count + __builtin_popcountll(bits);
     for (int i = 0; i < usual; i++) {
@@ -190,7 +198,7 @@ static inline int32_t append(uint16_t *list, int32_t count, uint64_t bits, int32
     return count;
 }
 
-static inline void look(Window *window, const uint8_t *at, int64_t size) {
+INLINE void look(Window *window, const uint8_t *at, int64_t size) {
     int32_t breaks = 0, strange = 0, block = 0;
     uint64_t before = 1, adjacent = 0;
     window->at = at;
@@ -217,30 +225,32 @@ static inline void look(Window *window, const uint8_t *at, int64_t size) {
     window->adjacent = adjacent != 0;
 }
 
-/* Return whether only digits and spaces are in a part of the window. */
-static inline bool only_digits(const Window *window, int32_t begin, int32_t end) {
-    const uint64_t *others = window->others + begin / BLOCK;
-    int32_t shift = begin % BLOCK, length = end - begin;
-    if (shift + length <= BLOCK && length < BLOCK)
-        return !(*others >> shift & (((uint64_t)1 << length) - 1));
-    if (*others++ >> shift) return false;
-    for (length -= BLOCK - shift; length >= BLOCK; length -= BLOCK)
-        if (*others++) return false;
-    return !(*others & (((uint64_t)1 << length) - 1));
+/* Return 64 bits of a list that has a word behind the one where they begin. */
+INLINE uint64_t bits_from(const uint64_t *list, int32_t begin) {
+    const uint64_t *word = list + begin / BLOCK;
+    int shift = begin % BLOCK;
+    return word[0] >> shift | word[1] << 1 << (63 - shift);
 }
 
-static inline bool is(Token token, const char *text, int64_t length) {
+/* Return whether only digits and spaces are in a part of the window. */
+INLINE bool only_digits(const Window *window, int32_t begin, int32_t end) {
+    for (; end - begin >= BLOCK; begin += BLOCK)
+        if (bits_from(window->others, begin)) return false;
+    return !(bits_from(window->others, begin) & (((uint64_t)1 << (end - begin)) - 1));
+}
+
+INLINE bool is(Token token, const char *text, int64_t length) {
     return token.length == length && memcmp(token.at, text, (size_t)length) == 0;
 }
 
-static inline bool is_dash(Token token) { return token.length == 1 && *token.at == '-'; }
+INLINE bool is_dash(Token token) { return token.length == 1 && *token.at == '-'; }
 
 /* Put zeros before a word's last `length` bytes, 1 to 8. */
-static inline uint64_t with_zeros(uint64_t word, int64_t length) {
+INLINE uint64_t with_zeros(uint64_t word, int64_t length) {
     return word | (0x3030303030303030u & (((uint64_t)1 << (8 * (8 - length) & 63)) - 1));
 }
 
-static inline int64_t eight_digits(uint64_t word) {
+INLINE int64_t eight_digits(uint64_t word) {
     const uint64_t pairs = 0x000000FF000000FFu;
     word -= 0x3030303030303030u;
     word = word * 10 + (word >> 8);
@@ -250,7 +260,7 @@ static inline int64_t eight_digits(uint64_t word) {
 }
 
 /* Return the number that a token of digits is; -1 for `-`, -2 for more than 16 digits. */
-static inline int64_t number(Token token, const uint8_t *limit) {
+INLINE int64_t number(Token token, const uint8_t *limit) {
     int64_t length = token.length;
     if (length == 1 && *token.at == '-') return -1;
     if (length > 16) return -2;
@@ -260,11 +270,11 @@ static inline int64_t number(Token token, const uint8_t *limit) {
     return eight_digits(head) * 100000000 + eight_digits(load(token.at + above));
 }
 
-static inline int64_t seconds(int64_t stamp) {
+INLINE int64_t seconds(int64_t stamp) {
     return stamp >= MILLISECONDS_FROM ? stamp / 1000 : stamp;
 }
 
-static inline uint64_t hash(Token token, const uint8_t *limit) {
+INLINE uint64_t hash(Token token, const uint8_t *limit) {
     uint64_t head, tail;
     if (token.length >= 8) {
         head = load(token.at);
@@ -278,10 +288,14 @@ static inline uint64_t hash(Token token, const uint8_t *limit) {
     return word ^ (word >> 32);
 }
 
+/* Return the slot where the search for a token begins; where it is empty there is no such token. */
+INLINE int64_t slot_of(const Tokens *tokens, Token token, const uint8_t *limit) {
+    return (int64_t)hash(token, limit) & tokens->mask;
+}
+
 /* Return which token it is; -1 for none of them. */
-static inline int64_t find(const Tokens *tokens, Token token, const uint8_t *limit) {
-    for (int64_t slot = (int64_t)hash(token, limit) & tokens->mask;;
-         slot = (slot + 1) & tokens->mask) {
+INLINE int64_t find(const Tokens *tokens, Token token, int64_t slot) {
+    for (;; slot = (slot + 1) & tokens->mask) {
         int64_t i = tokens->slots[slot];
         if (i < 0) return -1;
         int64_t begin = tokens->begins[i];
@@ -297,7 +311,7 @@ void flow_fill(Tokens *tokens) {
     for (int64_t i = 0; i < tokens->number; i++) {
         int64_t begin = tokens->begins[i];
         Token token = {tokens->text + begin, tokens->begins[i + 1] - begin};
-        int64_t slot = (int64_t)hash(token, limit) & tokens->mask;
+        int64_t slot = slot_of(tokens, token, limit);
         while (tokens->slots[slot] >= 0) slot = (slot + 1) & tokens->mask;
         tokens->slots[slot] = (int32_t)i;
     }
@@ -311,23 +325,23 @@ typedef struct {
     const uint16_t *ends;
 } Line;
 
-static inline int32_t begin_of(const Line *line, int32_t column) {
+INLINE int32_t begin_of(const Line *line, int32_t column) {
     return column ? line->ends[column - 1] + 1 : line->begin;
 }
 
-static inline Token token(const Line *line, int32_t column) {
+INLINE Token token(const Line *line, int32_t column) {
     int32_t begin = begin_of(line, column);
     Token found = {line->window->at + begin, line->ends[column] - begin};
     return found;
 }
 
-static inline int64_t number_at(const Line *line, int32_t column) {
+INLINE int64_t number_at(const Line *line, int32_t column) {
     return column < 0 ? -1 : number(token(line, column), line->limit);
 }
 
 enum { ODD, NO_DATA, SKIP_DATA, ACCEPTED, REFUSED };
 
-static inline bool all_numbers(const Line *line, const Layout *layout) {
+INLINE bool all_numbers(const Line *line, const Layout *layout) {
     bool good = true;
     for (int32_t i = 0; i < layout->runs; i++)
         good &= only_digits(line->window, begin_of(line, layout->first[i]),
@@ -342,7 +356,7 @@ static inline bool all_numbers(const Line *line, const Layout *layout) {
 }
 
 /* Return what a line says, whose tokens are neither empty nor too few nor too many. */
-static inline int meaning(const Line *line, const Layout *layout) {
+INLINE int meaning(const Line *line, const Layout *layout) {
     if (!all_numbers(line, layout)) return ODD;
     Token interface_id = token(line, layout->interface_id);
     bool named = interface_id.length >= 4 && memcmp(interface_id.at, "eni-", 4) == 0;
@@ -366,7 +380,7 @@ static inline int meaning(const Line *line, const Layout *layout) {
 }
 
 /* Note where the last of the columns stands that is not `-`: an address of one end. */
-static inline void note(const Line *line, const int32_t *columns, int64_t *at, int64_t *length) {
+INLINE void note(const Line *line, const int32_t *columns, int64_t *at, int64_t *length) {
     *at = *length = 0;
     for (int32_t i = 0; i < MOST_ENDS; i++) {
         if (columns[i] < 0) continue;
@@ -378,14 +392,30 @@ static inline void note(const Line *line, const int32_t *columns, int64_t *at, i
 }
 
 /* Add a record; return false where there is no room for it. */
-static inline bool add(const Line *line, const Layout *layout,
+INLINE bool add(const Line *line, const Layout *layout,
                        const Tokens *interfaces, const Tokens *addresses, bool refused,
                        int64_t end, Found *found) {
-    int64_t own = find(interfaces, token(line, layout->interface_id), line->limit);
-    int64_t ends[2 * MOST_ENDS], concerned = own >= 0;
+    /* Most records are nobody's: their slots are empty, all of which is one guess of the processor. */
+    Token tokens[1 + 2 * MOST_ENDS];
+    int64_t slots[1 + 2 * MOST_ENDS];
+    tokens[0] = token(line, layout->interface_id);
+    slots[0] = slot_of(interfaces, tokens[0], line->limit);
+    int32_t taken = interfaces->slots[slots[0]];
+    for (int32_t i = 1; i <= 2 * MOST_ENDS; i++) {
+        int32_t column = layout->ends[i - 1];
+        if (column < 0) continue;
+        tokens[i] = token(line, column);
+        slots[i] = slot_of(addresses, tokens[i], line->limit);
+        taken &= addresses->slots[slots[i]];
+    }
+    if (taken < 0) {
+        found->other++;
+        return true;
+    }
+    int64_t own = find(interfaces, tokens[0], slots[0]), ends[2 * MOST_ENDS];
+    bool concerned = own >= 0;
     for (int32_t i = 0; i < 2 * MOST_ENDS; i++) {
-        int32_t column = i < MOST_ENDS ? layout->targets[i] : layout->sources[i - MOST_ENDS];
-        ends[i] = column < 0 ? -1 : find(addresses, token(line, column), line->limit);
+        ends[i] = layout->ends[i] < 0 ? -1 : find(addresses, tokens[i + 1], slots[i + 1]);
         concerned |= ends[i] >= 0;
     }
     if (!concerned) {
@@ -408,8 +438,8 @@ static inline bool add(const Line *line, const Layout *layout,
     values[PROTOCOL] = number_at(line, layout->protocol);
     values[LINE] = found->text_size;
     values[LINE_LENGTH] = line->length;
-    note(line, layout->sources, &values[FROM], &values[FROM_LENGTH]);
-    note(line, layout->targets, &values[TO], &values[TO_LENGTH]);
+    note(line, layout->ends + MOST_ENDS, &values[FROM], &values[FROM_LENGTH]);
+    note(line, layout->ends, &values[TO], &values[TO_LENGTH]);
     values[FROM] += found->text_size;
     values[TO] += found->text_size;
     for (int32_t i = 0; i < COLUMNS; i++) found->rows[i * found->room + found->row_count] = values[i];
@@ -421,7 +451,7 @@ static inline bool add(const Line *line, const Layout *layout,
 
 /* Cut the line that ends at `end` where it may have breaks of any kind; return whether it has the
  * fields and no other breaks. */
-static bool cut(const Window *window, int32_t begin, int32_t end, int32_t fields, uint16_t *ends) {
+INLINE bool cut(const Window *window, int32_t begin, int32_t end, int32_t fields, uint16_t *ends) {
     int32_t field = 0, from = begin;
     if (end > begin && window->at[end - 1] == '\r') end--;
     for (int32_t at = begin; at <= end; at++) {
@@ -435,7 +465,7 @@ static bool cut(const Window *window, int32_t begin, int32_t end, int32_t fields
 }
 
 /* Add a line to what was found; return why it was not, or DONE. */
-static inline int64_t take(const Line *line, bool regular, int64_t at, const Layout *layout,
+INLINE int64_t take(const Line *line, bool regular, int64_t at, const Layout *layout,
                            const Tokens *interfaces, const Tokens *addresses, Found *found) {
     int says = regular ? meaning(line, layout) : ODD;
     int64_t end = says == ODD ? -2 : seconds(number_at(line, layout->end));
@@ -458,9 +488,7 @@ static inline int64_t take(const Line *line, bool regular, int64_t at, const Lay
     return DONE;
 }
 
-/* Read the whole lines of data[begin, size); return where the first one begins that was not.
- * There has to be room for WINDOW bytes of text. */
-int64_t flow_scan(const uint8_t *data, int64_t begin, int64_t size, const Layout *layout,
+INLINE int64_t scan(const uint8_t *data, int64_t begin, int64_t size, const Layout *layout,
                   const Tokens *interfaces, const Tokens *addresses, Found *found) {
     Window window;
     uint16_t ends[MOST_FIELDS];
@@ -507,6 +535,31 @@ int64_t flow_scan(const uint8_t *data, int64_t begin, int64_t size, const Layout
         begin += line.length;
     }
     return begin;
+}
+
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(PLAIN)
+/* The same with instructions that most processors have since 2013. */
+__attribute__((target("avx2,bmi,bmi2,popcnt"))) static int64_t scan_newer(
+    const uint8_t *data, int64_t begin, int64_t size, const Layout *layout,
+    const Tokens *interfaces, const Tokens *addresses, Found *found) {
+    return scan(data, begin, size, layout, interfaces, addresses, found);
+}
+
+static bool is_newer(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+}
+#endif
+
+/* Read the whole lines of data[begin, size); return where the first one begins that was not.
+ * There has to be room for WINDOW bytes of text. */
+int64_t flow_scan(const uint8_t *data, int64_t begin, int64_t size, const Layout *layout,
+                  const Tokens *interfaces, const Tokens *addresses, Found *found) {
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(PLAIN)
+    if (is_newer()) return scan_newer(data, begin, size, layout, interfaces, addresses, found);
+#endif
+    return scan(data, begin, size, layout, interfaces, addresses, found);
 }
 
 /* The digest of this file, by which it is told whether what was built is of it. */
