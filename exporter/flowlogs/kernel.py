@@ -5,7 +5,9 @@ Both decide the same: `tests/flowlogs/test_columns.py` holds each to the Judge, 
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from exporter.flowlogs.formats import Format
 from exporter.flowlogs.native.library import LIBRARY
@@ -28,13 +30,15 @@ class Lines(Protocol):
         """Move to the tally what is not there yet."""
 
 
+# Makes what counts lines into a tally; the number is when they were delivered, in seconds.
+Kernel: TypeAlias = Callable[[Table, float, Tally], Lines]
+
+
 def name() -> Literal["native", "numpy"]:
     """Return which code reads lines."""
     return "native" if LIBRARY else "numpy"
 
 
-def lines(table: Table, delivered: float, tally: Tally) -> Lines:
-    """Return what counts lines into a tally; `delivered` is when they were, in seconds."""
-    if LIBRARY:
-        return Compiled(LIBRARY, table, delivered, tally)
-    return Slices(table, delivered, tally)
+def chosen() -> Kernel:
+    """Return the code that reads lines."""
+    return partial(Compiled, LIBRARY) if LIBRARY else Slices

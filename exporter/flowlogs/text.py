@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 
 from isal import isal_zlib
 
-from exporter.flowlogs import kernel
 from exporter.flowlogs.formats import Format, UnusableFormat, from_fields, header
-from exporter.flowlogs.kernel import Lines
+from exporter.flowlogs.kernel import Kernel, Lines, chosen
 from exporter.flowlogs.parse import Malformed
 from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import Tally
@@ -93,10 +92,11 @@ class Reader:
     tally: Tally
     layout: Format | None
     problem: str | None = None
+    kernel: Kernel = field(default_factory=chosen)
     _lines: Lines = field(init=False)
 
     def __post_init__(self) -> None:
-        self._lines = kernel.lines(self.table, self.delivered, self.tally)
+        self._lines = self.kernel(self.table, self.delivered, self.tally)
 
     def read(self, chunks: Iterable[bytes], step: int = STEP) -> None:
         """Count the lines of a file, given as its bytes, compressed or not.
