@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from exporter.flowlogs.block import Ints, Mask
+from exporter.flowlogs.block import EVERY, Ints, Mask
 from exporter.flowlogs.judge import CLOCKS_DIFFER
 from exporter.flowlogs.parse import ACK, LARGEST, SYN
 from exporter.flowlogs.table import Indexes, Table
@@ -67,9 +67,12 @@ class Records:
         self._inbound = np.full(len(self.own), -1, np.int64)
         knotty = (self.end < self.start) | (self.end > delivered + CLOCKS_DIFFER)
         knotty |= (self.packets > LARGEST) | (self.size > LARGEST)
-        numbers = (self.packets, self.size, self.start, self.end, self.flags, self.protocol)
-        for values in (*numbers, self.source_port, self.target_port):
-            knotty |= values == -2
+        lowest = np.minimum(self.packets, self.size)
+        for values in (self.start, self.end, self.flags, self.protocol):
+            np.minimum(lowest, values, out=lowest)
+        for values in (self.source_port, self.target_port):
+            np.minimum(lowest, values, out=lowest)
+        knotty |= lowest == -2
         for inbound, found in self.ends:
             named = np.flatnonzero(found >= 0)
             owner, born, until, tangled = table.lives(found[named])
@@ -101,22 +104,15 @@ class Records:
         counted = np.flatnonzero(self._results["counted"])
         if not len(counted):
             return
-        endpoint, rejected = self._endpoint[counted], self.rejected[counted]
-        client = self.own[counted] < 0
-        # Each kind of record has a row of endpoints.
-        size = len(table.endpoints)
-        at = endpoint + size * (rejected + 2 * client)
-        flags = self.flags[counted]
+        # Mostly all are.
+        rows = EVERY if len(counted) == len(self.own) else counted
+        endpoint, rejected, client = self._endpoint[rows], self.rejected[rows], self.own[rows] < 0
+        flags = self.flags[rows]
         refused = rejected & (flags > 0) & (flags & (SYN | ACK) == SYN)
-        for name, client_name, rows, amounts in (
-            (RECORDS, CLIENT_RECORDS, at, None),
-            (PACKETS, "", at, self.packets[counted]),
-            (BYTES, "", at, self.size[counted]),
-            (REJECTED_CONNECTIONS, CLIENT_REJECTED, at[refused], None),
-        ):
-            sums.add(name, client_name, rows, amounts)
+        sums.add(endpoint, rejected, client, self.packets[rows], self.size[rows])
+        sums.refused(endpoint[refused], client[refused])
         self._reject(counted[rejected], table, tally)
-        self._accept(counted[~rejected & ~client], sums)
+        self._accept(counted[~(rejected | client)], sums)
 
     def _reject(self, rows: Ints, table: Table, tally: Tally) -> None:
         inbound, protocol = self._inbound[rows], self.protocol[rows]
@@ -141,8 +137,6 @@ class Records:
         sums.accept(keys[(inbound >= 0) & (ports >= 0) & (ports < 65536)])
 
 
-# The kinds of records: accepted or rejected, at an endpoint's own interface or at a client's.
-_KINDS = [(client, action) for client in (False, True) for action in ACTIONS]
 # Floating point is exact up to here.
 _EXACT = 2**53
 # So many accepted ports are remembered as just seen; so few records show most of a slice's.
@@ -158,31 +152,41 @@ class Sums:
         self._accepted: set[int] = set()
         self._seen = np.full(_SEEN, -1, np.int64)
 
-    def add(self, name: str, client_name: str, at: Ints, amounts: Ints | None) -> None:
-        """Count records, or add up their amounts where they have one.
+    def add(
+        self, endpoint: Ints, rejected: Mask, client: Mask, packets: Ints, size: Ints
+    ) -> None:
+        """Count records, and add up what those at an endpoint's own interface carry, if known."""
+        width = len(self.table.endpoints)
+        # A row of endpoints for each action, then the same for clients.
+        at = endpoint + width * (rejected + 2 * client)
+        numbers = np.bincount(at, minlength=4 * width)
+        for i, action in enumerate(ACTIONS):
+            own, clients = _row(numbers, i, width), _row(numbers, i + 2, width)
+            self._put(RECORDS, action, own, own)
+            self._put(CLIENT_RECORDS, action, clients, clients)
+        for name, amounts in ((PACKETS, packets), (BYTES, size)):
+            known = numbers
+            if int(amounts.min()) < 0:
+                known = np.bincount(at[amounts >= 0], minlength=4 * width)
+                amounts = np.maximum(amounts, 0)
+            sums = _sum(at, amounts, 4 * width)
+            for i, action in enumerate(ACTIONS):
+                self._put(name, action, _row(known, i, width), _row(sums, i, width))
 
-        `at` is the number of each one's endpoint in the row of its kind. Without a name for those
-        at clients these are left out.
-        """
-        size = len(self.table.endpoints)
-        if amounts is not None:
-            has = (amounts >= 0) & (at < 2 * size)
-            at, amounts = at[has], amounts[has]
-        if not len(at):
-            return
-        numbers = np.bincount(at, minlength=len(_KINDS) * size)
-        sums = numbers if amounts is None else _sum(at, amounts, len(numbers))
-        for i, (client, action) in enumerate(_KINDS):
-            part = slice(i * size, (i + 1) * size)
-            if (client and not client_name) or not numbers[part].any():
-                continue
-            label = action if name != REJECTED_CONNECTIONS else ""
-            key = (client_name if client else name, label)
-            if key not in self._sums:
-                self._sums[key] = np.zeros(size, np.int64), np.zeros(size, np.int64)
-            of, amount = self._sums[key]
-            of += numbers[part]
-            amount += sums[part]
+    def refused(self, endpoint: Ints, client: Mask) -> None:
+        """Count rejected connections."""
+        width = len(self.table.endpoints)
+        numbers = np.bincount(endpoint + width * client, minlength=2 * width)
+        for i, name in enumerate((REJECTED_CONNECTIONS, CLIENT_REJECTED)):
+            self._put(name, "", _row(numbers, i, width), _row(numbers, i, width))
+
+    def _put(self, name: str, label: str, numbers: Ints, amounts: Ints) -> None:
+        known = self._sums.get((name, label))
+        if known:
+            known[0][:] += numbers
+            known[1][:] += amounts
+        else:
+            self._sums[name, label] = numbers.copy(), amounts.copy()
 
     def accept(self, keys: Ints) -> None:
         """Take note of ports that accept; most of the records of a slice share a few."""
@@ -203,6 +207,10 @@ class Sums:
         self._sums.clear()
         self._accepted.clear()
         self._seen[:] = -1
+
+
+def _row(values: Ints, number: int, width: int) -> Ints:
+    return values[number * width : (number + 1) * width]
 
 
 def _sum(at: Ints, amounts: Ints, size: int) -> Ints:
