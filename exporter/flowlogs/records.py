@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from exporter.flowlogs.block import EVERY, Ints, Mask
-from exporter.flowlogs.judge import CLOCKS_DIFFER
+from exporter.flowlogs.judge import CLOCKS_DIFFER, Side
 from exporter.flowlogs.parse import ACK, LARGEST, SYN
 from exporter.flowlogs.table import Indexes, Table
 from exporter.flowlogs.tally import (
@@ -119,13 +120,12 @@ class Records:
         port = np.where(inbound == 1, self.target_port[rows], self.source_port[rows])
         port[(inbound < 0) | (port < 0) | (port >= 65536)] = -1
         protocol = np.where((protocol >= 0) & (protocol < 256), protocol, -1)
-        sources = self.sources(rows, inbound)
-        of_each = (self._endpoint[rows], port, protocol, self.own[rows], self.end[rows])
-        for source, endpoint, port_, protocol_, own, end in zip(
-            sources, *(values.tolist() for values in of_each), strict=True
-        ):
-            who = Rejected(source, port_, protocol_, "endpoint" if own >= 0 else "client")
-            tally.reject(table.endpoints[endpoint], who, end)
+        sides = [_SIDES[client] for client in (self.own[rows] < 0).tolist()]
+        each = zip(self.sources(rows, inbound), port.tolist(), protocol.tolist(), sides, strict=True)
+        # Many: made without a call of Python code for each.
+        whos = map(tuple.__new__, repeat(Rejected), each)
+        endpoints = map(table.endpoints.__getitem__, self._endpoint[rows].tolist())
+        tally.rejects(zip(endpoints, whos, self.end[rows].tolist(), strict=True))
 
     def _accept(self, rows: Ints, sums: Sums) -> None:
         """Take note of the ports that accept."""
@@ -137,6 +137,7 @@ class Records:
         sums.accept(keys[(inbound >= 0) & (ports >= 0) & (ports < 65536)])
 
 
+_SIDES: tuple[Side, Side] = ("endpoint", "client")
 # Floating point is exact up to here.
 _EXACT = 2**53
 # So many accepted ports are remembered as just seen; so few records show most of a slice's.

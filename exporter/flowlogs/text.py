@@ -112,7 +112,7 @@ class Reader:
                 held.append(chunk)
                 size += len(chunk)
                 if size >= self._lines.SLICE:
-                    held = [self._whole_lines(b"".join(held))]
+                    held = [self._whole_lines(held)]
                     size = len(held[0])
         except BrokenFile as broken:
             if isinstance(broken, CorruptFile) and step > SMALL_STEP:
@@ -123,13 +123,21 @@ class Reader:
         # Where a file is cut so is the last line, wherever that is: it may look whole.
         if rest and not cut and not rest.endswith(b"\n"):
             rest += b"\n"
-        self._count(rest, rest.rfind(b"\n") + 1)
+        self._count(rest, 0, rest.rfind(b"\n") + 1)
         self._lines.flush()
 
-    def _whole_lines(self, data: bytes) -> bytes:
-        """Count the whole lines of the data and return what is left."""
+    def _whole_lines(self, held: list[bytes]) -> bytes:
+        """Count the whole lines of what is held and return what is left."""
+        *before, data = held
+        begin = data.find(b"\n") + 1
+        if begin and len(data) >= self._lines.SLICE:
+            # Only the line that it goes on with has to be put together.
+            line = b"".join((*before, data[:begin]))
+            self._count(line, 0, len(line))
+        else:
+            begin, data = 0, b"".join(held)
         end = data.rfind(b"\n") + 1
-        self._count(data, end)
+        self._count(data, begin, end)
         rest = data[end:]
         if len(rest) > LONGEST_LINE:
             self._malformed("a line without an end", rest)
@@ -137,9 +145,8 @@ class Reader:
             return b"?"
         return rest
 
-    def _count(self, data: bytes, end: int) -> None:
-        """Count the lines of the data up to that end of one."""
-        begin = 0
+    def _count(self, data: bytes, begin: int, end: int) -> None:
+        """Count the whole lines of a part of the data."""
         while begin < end:
             behind = data.index(b"\n", begin) + 1
             fields = header(data[begin:behind])

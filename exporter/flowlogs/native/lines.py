@@ -32,7 +32,7 @@ from exporter.flowlogs.tally import Tally
 
 # How many records are judged together, how much text they have, and how many odd lines there may be
 # before they are looked at.
-ROOM, TEXT_ROOM, ODD_ROOM = 8216, 2**21, 1024
+ROOM, TEXT_ROOM, ODD_ROOM = 16_408, 2**21, 1024
 # The columns of rows, as in scan.c.
 (OWN, TARGET, SOURCE, REJECTED) = (0, 1, 1 + MOST_ENDS, 1 + 2 * MOST_ENDS)
 _AFTER = 2 + 2 * MOST_ENDS
