@@ -13,6 +13,11 @@
 
 #if defined(__SSE2__) && !defined(PLAIN)
 #include <emmintrin.h>
+#if defined(__GNUC__) && defined(__x86_64__)
+#include <immintrin.h>
+/* Instructions that most processors have since 2013; whether this one has is asked at run time. */
+#define NEWER __attribute__((target("avx2,bmi,bmi2,popcnt")))
+#endif
 #endif
 
 /* All is compiled into flow_scan as one, twice where the processor may know more than the baseline. */
@@ -157,6 +162,29 @@ INLINE Kinds kinds(const uint8_t *at) {
     return found;
 }
 
+#ifdef NEWER
+/* Inlined where the instructions are allowed, which an `always_inline` cannot know. */
+NEWER static inline Kinds kinds_newer(const uint8_t *at) {
+    const __m256i bound = _mm256_set1_epi8(' ' + 1), space = _mm256_set1_epi8(' ');
+    const __m256i shift = _mm256_set1_epi8(127 - '9'), below_zero = _mm256_set1_epi8(127 - 10);
+    Kinds found = {0, 0, 0};
+    for (int i = 0; i < 2; i++) {
+        __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)(at + 32 * i));
+        __m256i is_break = _mm256_cmpgt_epi8(bound, bytes);
+        __m256i is_strange = _mm256_andnot_si256(_mm256_cmpeq_epi8(bytes, space), is_break);
+        __m256i is_digit = _mm256_cmpgt_epi8(_mm256_add_epi8(bytes, shift), below_zero);
+        uint64_t breaks = (uint32_t)_mm256_movemask_epi8(is_break);
+        uint64_t strange = (uint32_t)_mm256_movemask_epi8(is_strange);
+        uint64_t either = (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(is_break, is_digit));
+        found.breaks |= breaks << (32 * i);
+        found.strange |= strange << (32 * i);
+        found.others |= either << (32 * i);
+    }
+    found.others = ~found.others;
+    return found;
+}
+#endif
+
 INLINE int lowest(uint64_t bits) {
 #if defined(__GNUC__)
     return __builtin_ctzll(bits);
@@ -165,6 +193,14 @@ INLINE int lowest(uint64_t bits) {
     while (!(bits >> n & 1)) n++;
     return n;
 #endif
+}
+
+INLINE Kinds kinds_of(const uint8_t *at, bool newer) {
+#ifdef NEWER
+    if (newer) return kinds_newer(at);
+#endif
+    (void)newer;
+    return kinds(at);
 }
 
 /* A part of the text: where its breaks are and where those that are no spaces, each list with WINDOW
@@ -198,7 +234,7 @@ INLINE int32_t append(uint16_t *list, int32_t count, uint64_t bits, int32_t bloc
     return count;
 }
 
-INLINE void look(Window *window, const uint8_t *at, int64_t size) {
+INLINE void look(Window *window, const uint8_t *at, int64_t size, bool newer) {
     int32_t breaks = 0, strange = 0, block = 0;
     uint64_t before = 1, adjacent = 0;
     window->at = at;
@@ -206,12 +242,12 @@ INLINE void look(Window *window, const uint8_t *at, int64_t size) {
     for (; block < window->size; block += BLOCK) {
         Kinds found;
         if (window->size - block >= BLOCK) {
-            found = kinds(at + block);
+            found = kinds_of(at + block, newer);
         } else {
             uint8_t last[BLOCK];
             memset(last, '0', BLOCK);
             memcpy(last, at + block, (size_t)(window->size - block));
-            found = kinds(last);
+            found = kinds_of(last, newer);
         }
         adjacent |= found.breaks & (found.breaks << 1 | before);
         before = found.breaks >> 63;
@@ -293,6 +329,14 @@ INLINE int64_t slot_of(const Tokens *tokens, Token token, const uint8_t *limit) 
     return (int64_t)hash(token, limit) & tokens->mask;
 }
 
+INLINE bool are_same(const uint8_t *text, Token token) {
+    if (token.length < 8) return memcmp(text, token.at, (size_t)token.length) == 0;
+    int64_t last = token.length - 8;
+    uint64_t differs = load(text + last) ^ load(token.at + last);
+    for (int64_t i = 0; i < last; i += 8) differs |= load(text + i) ^ load(token.at + i);
+    return !differs;
+}
+
 /* Return which token it is; -1 for none of them. */
 INLINE int64_t find(const Tokens *tokens, Token token, int64_t slot) {
     for (;; slot = (slot + 1) & tokens->mask) {
@@ -300,7 +344,7 @@ INLINE int64_t find(const Tokens *tokens, Token token, int64_t slot) {
         if (i < 0) return -1;
         int64_t begin = tokens->begins[i];
         if (tokens->begins[i + 1] - begin == token.length &&
-            memcmp(tokens->text + begin, token.at, (size_t)token.length) == 0)
+            are_same(tokens->text + begin, token))
             return i;
     }
 }
@@ -489,13 +533,13 @@ INLINE int64_t take(const Line *line, bool regular, int64_t at, const Layout *la
 }
 
 INLINE int64_t scan(const uint8_t *data, int64_t begin, int64_t size, const Layout *layout,
-                  const Tokens *interfaces, const Tokens *addresses, Found *found) {
+                  const Tokens *interfaces, const Tokens *addresses, Found *found, bool newer) {
     Window window;
     uint16_t ends[MOST_FIELDS];
     const int32_t fields = layout->fields;
     found->why = DONE;
     while (begin < size) {
-        look(&window, data + begin, size - begin);
+        look(&window, data + begin, size - begin, newer);
         Line line = {&window, data + size, 0, 0, NULL};
         const uint16_t *breaks = window.breaks, *strange = window.strange;
         const uint16_t *last = window.breaks + window.breaks_count;
@@ -537,12 +581,11 @@ INLINE int64_t scan(const uint8_t *data, int64_t begin, int64_t size, const Layo
     return begin;
 }
 
-#if defined(__GNUC__) && defined(__x86_64__) && !defined(PLAIN)
-/* The same with instructions that most processors have since 2013. */
-__attribute__((target("avx2,bmi,bmi2,popcnt"))) static int64_t scan_newer(
-    const uint8_t *data, int64_t begin, int64_t size, const Layout *layout,
-    const Tokens *interfaces, const Tokens *addresses, Found *found) {
-    return scan(data, begin, size, layout, interfaces, addresses, found);
+#ifdef NEWER
+NEWER static int64_t scan_newer(const uint8_t *data, int64_t begin, int64_t size,
+                                const Layout *layout, const Tokens *interfaces,
+                                const Tokens *addresses, Found *found) {
+    return scan(data, begin, size, layout, interfaces, addresses, found, true);
 }
 
 static bool is_newer(void) {
@@ -556,10 +599,10 @@ static bool is_newer(void) {
  * There has to be room for WINDOW bytes of text. */
 int64_t flow_scan(const uint8_t *data, int64_t begin, int64_t size, const Layout *layout,
                   const Tokens *interfaces, const Tokens *addresses, Found *found) {
-#if defined(__GNUC__) && defined(__x86_64__) && !defined(PLAIN)
+#ifdef NEWER
     if (is_newer()) return scan_newer(data, begin, size, layout, interfaces, addresses, found);
 #endif
-    return scan(data, begin, size, layout, interfaces, addresses, found);
+    return scan(data, begin, size, layout, interfaces, addresses, found, false);
 }
 
 /* The digest of this file, by which it is told whether what was built is of it. */
