@@ -5,6 +5,8 @@ FROM python:3.13.9-slim-bookworm AS build
 ARG LOCK=runtime.lock
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
+# For the part that is written in C. Nothing of it gets into the image.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 
 # What it needs, pinned by hash: a layer that changes only when the lock does.
 COPY deploy/locks/ deploy/locks/
@@ -14,7 +16,7 @@ RUN /opt/privatelink-exporter/bin/python -m pip install --only-binary :all: --re
 # The exporter itself, as a wheel of the same build backend as everywhere.
 RUN python -m venv /opt/build
 RUN /opt/build/bin/python -m pip install --only-binary :all: --require-hashes --requirement deploy/locks/build.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY exporter/ exporter/
 COPY dashboards/ dashboards/
 RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /opt/wheels .

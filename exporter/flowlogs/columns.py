@@ -7,7 +7,7 @@ entry, goes to `parse` and to the Judge one by one, so that there is one meaning
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +32,8 @@ class Sorted:
 
 def sort(block: Block, layout: Format) -> Sorted:
     """Return which lines are good records, which say that there is nothing, which are odd."""
-    runs = _runs(layout.numeric)
-    good = block.all_numbers(runs, dashes=False)
+    numeric = runs(layout.numeric)
+    good = block.all_numbers(numeric, dashes=False)
     good &= _is_record(block, layout)
     gaps: dict[str, Ints] = {}
     odd: list[int] = []
@@ -41,7 +41,7 @@ def sort(block: Block, layout: Format) -> Sorted:
     if len(rest):
         # Gaps, and records with `-` where there may be one.
         some = block.take(rest)
-        known = some.all_numbers(runs, dashes=True)
+        known = some.all_numbers(numeric, dashes=True)
         record = known & _is_record(some, layout)
         record &= ~some.is_dash(layout.start) & ~some.is_dash(layout.end)
         good[rest[record]] = True
@@ -135,15 +135,15 @@ def one(
     return True
 
 
-def _runs(columns: Iterable[int]) -> list[tuple[int, int]]:
+def runs(columns: Iterable[int]) -> list[tuple[int, int]]:
     """Return columns that stand side by side as first and last."""
-    runs: list[tuple[int, int]] = []
+    found: list[tuple[int, int]] = []
     for column in columns:
-        if runs and runs[-1][1] == column - 1:
-            runs[-1] = (runs[-1][0], column)
+        if found and found[-1][1] == column - 1:
+            found[-1] = (found[-1][0], column)
         else:
-            runs.append((column, column))
-    return runs
+            found.append((column, column))
+    return found
 
 
 _ACCEPT, _REJECT = word(b"ACCEPT"), word(b"REJECT")
@@ -197,9 +197,14 @@ def _concerned(
             return np.full(len(rows), -1, np.int64)
         return block.numbers(column, rows)
 
-    def source(row: int, inbound: bool) -> str:
-        columns = layout.sources if inbound else layout.targets
-        tokens = (block.token(column, int(rows[row])) for column in reversed(columns))
+    def sources(some: Ints, inbound: Ints) -> list[str]:
+        return [
+            source(int(rows[i]), layout.sources if way else layout.targets) if way >= 0 else ""
+            for i, way in zip(some.tolist(), inbound.tolist(), strict=True)
+        ]
+
+    def source(row: int, among: Sequence[int]) -> str:
+        tokens = (block.token(column, row) for column in reversed(among))
         return next((address for address in tokens if address != "-"), "")
 
     records = Records(
@@ -214,7 +219,7 @@ def _concerned(
         source_port=numbers(layout.source_port),
         target_port=numbers(layout.target_port),
         protocol=numbers(layout.protocol),
-        source=source,
+        sources=sources,
     )
     moment = delivered if isinstance(delivered, float) else delivered[rows]
     for i in np.flatnonzero(records.judge(table, moment)).tolist():

@@ -125,3 +125,11 @@ def header_of(line: str) -> tuple[str, ...] | None:
     ):
         return None
     return names
+
+
+def header(line: bytes) -> tuple[str, ...] | None:
+    """Return the fields that a line of a file names if it is a header."""
+    try:
+        return header_of(line.decode("ascii"))
+    except UnicodeDecodeError:
+        return None

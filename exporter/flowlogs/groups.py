@@ -20,11 +20,11 @@ from exporter.flowlogs.judge import CLOCKS_DIFFER, Verdict
 from exporter.flowlogs.parse import Gap, Line, Malformed, Record, parse
 from exporter.flowlogs.passing import Pass
 from exporter.flowlogs.records import Sums
+from exporter.flowlogs.slices import split
 from exporter.flowlogs.sources import cloudwatch
 from exporter.flowlogs.sources.cloudwatch import Event
 from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import Tally
-from exporter.flowlogs.text import split
 from exporter.model import FlowLog
 from exporter.store import Batch, Seen, SourceState
 

@@ -17,8 +17,8 @@ from exporter.flowlogs.block import Ints, Mask, Words
 from exporter.flowlogs.formats import NEEDED
 from exporter.flowlogs.judge import CLOCKS_DIFFER
 from exporter.flowlogs.parse import MILLISECONDS_FROM, Line, Malformed, Record
-from exporter.flowlogs.records import Indexes, Records, Sums
-from exporter.flowlogs.table import Table
+from exporter.flowlogs.records import Records, Sums
+from exporter.flowlogs.table import Indexes, Table
 from exporter.flowlogs.tally import Tally
 
 # So many rows are in memory at once.
@@ -169,15 +169,15 @@ def _concerned(
     rows = frame.filter(good & pl.Series(touched))
     if not rows.height:
         return 0
-    lists: dict[str, list[str | None]] = {}
 
-    def source(row: int, inbound: bool) -> str:
-        for name in reversed(_SOURCES if inbound else _TARGETS):
-            if name not in lists:
-                lists[name] = rows[name].to_list()
-            if lists[name][row] not in (None, "-"):
-                return str(lists[name][row])
-        return ""
+    def sources(some: Ints, inbound: Ints) -> list[str]:
+        chosen = rows[some.tolist()]
+        names = {1: _SOURCES, 0: _TARGETS, -1: ()}
+        of = {name: chosen[name].to_list() for name in (*_SOURCES, *_TARGETS)}
+        return [
+            next((of[n][i] for n in reversed(names[way]) if of[n][i] not in (None, "-")), "")
+            for i, way in enumerate(inbound.tolist())
+        ]
 
     def numbers(name: str) -> Ints:
         return rows[name].fill_null(-1).to_numpy().astype(np.int64, copy=False)
@@ -186,7 +186,7 @@ def _concerned(
         own=_numbers_in(rows["interface_id"], interfaces),
         ends=[(inbound, _numbers_in(rows[n], addresses)) for n, inbound in ends],
         rejected=(rows["action"] == "REJECT").to_numpy(),
-        source=source,
+        sources=sources,
         **{as_: numbers(name) for name, as_ in _NUMBERS.items()},
     )
     for i in np.flatnonzero(records.judge(table, delivered)).tolist():

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from exporter.flowlogs.block import Ints, Mask
-from exporter.flowlogs.judge import CLOCKS_DIFFER
+from exporter.flowlogs.block import EVERY, Ints, Mask
+from exporter.flowlogs.judge import CLOCKS_DIFFER, Side
 from exporter.flowlogs.parse import ACK, LARGEST, SYN
-from exporter.flowlogs.table import Table
+from exporter.flowlogs.table import Indexes, Table
 from exporter.flowlogs.tally import (
     BYTES,
     CLIENT_RECORDS,
@@ -30,7 +31,6 @@ from exporter.flowlogs.tally import (
 )
 from exporter.model import ACTIONS
 
-Indexes: TypeAlias = npt.NDArray[np.int32]
 Delivered: TypeAlias = float | npt.NDArray[np.float64]
 
 
@@ -40,8 +40,8 @@ class Records:
 
     `own` is the number of the endpoint's interface that a record is of, -1 for any other interface;
     `ends` the numbers of known addresses among its targets (True) and sources (False). Of numbers
-    -1 is none, and -2 one that is too long. `source` returns the address of the other end of a row
-    that is inbound or not.
+    -1 is none, and -2 one that is too long. `sources` returns the
+    addresses of the other ends of rows that are inbound (1), outbound (0) or unknown (-1: "").
     """
 
     own: Indexes
@@ -55,7 +55,7 @@ class Records:
     source_port: Ints
     target_port: Ints
     protocol: Ints
-    source: Callable[[int, bool], str]
+    sources: Callable[[Ints, Ints], list[str]]
     _endpoint: Ints = field(init=False)
     # 1 to the endpoint, 0 from it, -1 unknown.
     _inbound: Ints = field(init=False)
@@ -64,28 +64,31 @@ class Records:
     def judge(self, table: Table, delivered: Delivered) -> Mask:
         """Decide what becomes of each; return those that only the Judge itself can tell."""
         is_own = self.own >= 0
-        self._endpoint = np.where(is_own, table.owners[self.own], -1)
+        self._endpoint = table.owners(self.own)
         self._inbound = np.full(len(self.own), -1, np.int64)
         knotty = (self.end < self.start) | (self.end > delivered + CLOCKS_DIFFER)
         knotty |= (self.packets > LARGEST) | (self.size > LARGEST)
-        numbers = (self.packets, self.size, self.start, self.end, self.flags, self.protocol)
-        for values in (*numbers, self.source_port, self.target_port):
-            knotty |= values == -2
+        lowest = np.minimum(self.packets, self.size)
+        for values in (self.start, self.end, self.flags, self.protocol):
+            np.minimum(lowest, values, out=lowest)
+        for values in (self.source_port, self.target_port):
+            np.minimum(lowest, values, out=lowest)
+        knotty |= lowest == -2
         for inbound, found in self.ends:
-            named = found >= 0
-            owner, born, until, tangled = table.lives(found)
-            knotty |= named & tangled
-            here = named & is_own & (owner == self._endpoint) & (self._inbound < 0)
-            client = named & ~is_own & (self._endpoint < 0)
-            client &= (born <= self.start) & (self.end <= until)
-            self._endpoint[client] = owner[client]
-            self._inbound[here | client] = inbound
-        begin, until, tangled = table.spoken(self.own, self.rejected)
-        knotty |= tangled & (self._endpoint >= 0)
+            named = np.flatnonzero(found >= 0)
+            owner, born, until, tangled = table.lives(found[named])
+            knotty[named] |= tangled
+            mine, endpoint = is_own[named], self._endpoint[named]
+            here = mine & (owner == endpoint) & (self._inbound[named] < 0)
+            client = (endpoint < 0) & (born <= self.start[named]) & (self.end[named] <= until)
+            self._endpoint[named] = np.where(client, owner, endpoint)
+            self._inbound[named[here | client]] = inbound
+        begin, end, unclear = table.spoken(self.own, self.rejected)
+        knotty |= unclear & (self._endpoint >= 0)
         self._results["other"] = ~knotty & (self._endpoint < 0)
         left = ~knotty & (self._endpoint >= 0)
         for name, fate in (
-            ("duplicate", (self.start < begin) | (self.start >= until)),
+            ("duplicate", (self.start < begin) | (self.start >= end)),
             ("before_start", self.start < table.first_seen),
             ("late", delivered - self.end > table.judge.lookback),
         ):
@@ -99,81 +102,122 @@ class Records:
         table = sums.table
         for name, rows in self._results.items():
             tally.line(table.flow_log_id, name, None, int(np.count_nonzero(rows)))
-        counted = self._results["counted"]
-        own, client = counted & (self.own >= 0), counted & (self.own < 0)
-        for action in ACTIONS:
-            of_action = self.rejected == (action == "REJECT")
-            for name, amounts in ((RECORDS, None), (PACKETS, self.packets), (BYTES, self.size)):
-                sums.add(name, action, self._endpoint, own & of_action, amounts)
-            sums.add(CLIENT_RECORDS, action, self._endpoint, client & of_action)
-        flags = np.maximum(self.flags, 0)
-        refused = self.rejected & (flags & SYN > 0) & (flags & ACK == 0)
-        sums.add(REJECTED_CONNECTIONS, "", self._endpoint, own & refused)
-        sums.add(CLIENT_REJECTED, "", self._endpoint, client & refused)
-        for row in np.flatnonzero(counted & self.rejected).tolist():
-            self._reject(row, table, tally)
-        self._accept(own & ~self.rejected & (self._inbound >= 0), sums)
+        counted = np.flatnonzero(self._results["counted"])
+        if not len(counted):
+            return
+        # Mostly all are.
+        some = EVERY if len(counted) == len(self.own) else counted
+        endpoint, rejected, client = self._endpoint[some], self.rejected[some], self.own[some] < 0
+        flags = self.flags[some]
+        refused = rejected & (flags > 0) & (flags & (SYN | ACK) == SYN)
+        sums.add(endpoint, rejected, client, self.packets[some], self.size[some])
+        sums.refused(endpoint[refused], client[refused])
+        self._reject(counted[rejected], table, tally)
+        self._accept(counted[~(rejected | client)], sums)
 
-    def _reject(self, row: int, table: Table, tally: Tally) -> None:
-        source, port = "", -1
-        inbound = int(self._inbound[row])
-        if inbound >= 0:
-            source = self.source(row, bool(inbound))
-            ports = self.target_port if inbound else self.source_port
-            port = within(int(ports[row]), 65536)
-        who = Rejected(
-            source,
-            port,
-            within(int(self.protocol[row]), 256),
-            "endpoint" if self.own[row] >= 0 else "client",
+    def _reject(self, rows: Ints, table: Table, tally: Tally) -> None:
+        inbound, protocol = self._inbound[rows], self.protocol[rows]
+        port = np.where(inbound == 1, self.target_port[rows], self.source_port[rows])
+        port[(inbound < 0) | (port < 0) | (port >= 65536)] = -1
+        protocol = np.where((protocol >= 0) & (protocol < 256), protocol, -1)
+        sides = [_SIDES[client] for client in (self.own[rows] < 0).tolist()]
+        each = zip(
+            self.sources(rows, inbound), port.tolist(), protocol.tolist(), sides, strict=True
         )
-        tally.reject(table.endpoints[int(self._endpoint[row])], who, int(self.end[row]))
+        # Many: made without a call of Python code for each.
+        whos = map(tuple.__new__, repeat(Rejected), each)
+        endpoints = map(table.endpoints.__getitem__, self._endpoint[rows].tolist())
+        tally.rejects(zip(endpoints, whos, self.end[rows].tolist(), strict=True))
 
-    def _accept(self, rows: Mask, sums: Sums) -> None:
-        """Take note of the ports that accept; most of a block's records share a few."""
-        ports = np.where(self._inbound[rows] == 1, self.target_port[rows], self.source_port[rows])
+    def _accept(self, rows: Ints, sums: Sums) -> None:
+        """Take note of the ports that accept."""
+        inbound = self._inbound[rows]
+        ports = np.where(inbound == 1, self.target_port[rows], self.source_port[rows])
         protocols = self.protocol[rows]
         protocols = np.where((protocols >= 0) & (protocols < 256), protocols, 256)
         keys = self._endpoint[rows] << 32 | protocols << 16 | ports
-        sums.accepted.update(np.unique(keys[(ports >= 0) & (ports < 65536)]).tolist())
+        sums.accept(keys[(inbound >= 0) & (ports >= 0) & (ports < 65536)])
 
 
-@dataclass(slots=True)
+_SIDES: tuple[Side, Side] = ("endpoint", "client")
+# Floating point is exact up to here.
+_EXACT = 2**53
+# So many accepted ports are remembered as just seen; so few records show most of a slice's.
+_SEEN, _FEW = 2**12, 256
+
+
 class Sums:
     """What the records of many slices add up to, by the numbers that endpoints have in a table."""
 
-    table: Table
-    accepted: set[int] = field(default_factory=set)
-    _sums: dict[tuple[str, str], tuple[Ints, Ints]] = field(default_factory=dict)
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._sums: dict[tuple[str, str], tuple[Ints, Ints]] = {}
+        self._accepted: set[int] = set()
+        self._seen = np.full(_SEEN, -1, np.int64)
 
-    def add(
-        self, name: str, label: str, endpoint: Ints, rows: Mask, amounts: Ints | None = None
-    ) -> None:
-        """Count the records of each endpoint, or add up their amounts where they have one."""
-        if amounts is not None:
-            rows = rows & (amounts >= 0)
-        owners = endpoint[rows]
-        if not len(owners):
-            return
-        size = len(self.table.endpoints)
-        of = self._sums.get((name, label))
-        if of is None:
-            of = self._sums[name, label] = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        numbers, sums = of
-        numbers += np.bincount(owners, minlength=size)
-        if amounts is not None:
-            # Exact: floating point would round sums beyond 2**53.
-            np.add.at(sums, owners, amounts[rows])
+    def add(self, endpoint: Ints, rejected: Mask, client: Mask, packets: Ints, size: Ints) -> None:
+        """Count records, and add up what those at an endpoint's own interface carry, if known."""
+        width = len(self.table.endpoints)
+        # A row of endpoints for each action, then the same for clients.
+        at = endpoint + width * (rejected + 2 * client)
+        numbers = np.bincount(at, minlength=4 * width)
+        for i, action in enumerate(ACTIONS):
+            own, clients = _row(numbers, i, width), _row(numbers, i + 2, width)
+            self._put(RECORDS, action, own, own)
+            self._put(CLIENT_RECORDS, action, clients, clients)
+        for name, amounts in ((PACKETS, packets), (BYTES, size)):
+            known = numbers
+            if int(amounts.min()) < 0:
+                known = np.bincount(at[amounts >= 0], minlength=4 * width)
+                amounts = np.maximum(amounts, 0)
+            sums = _sum(at, amounts, 4 * width)
+            for i, action in enumerate(ACTIONS):
+                self._put(name, action, _row(known, i, width), _row(sums, i, width))
+
+    def refused(self, endpoint: Ints, client: Mask) -> None:
+        """Count rejected connections."""
+        width = len(self.table.endpoints)
+        numbers = np.bincount(endpoint + width * client, minlength=2 * width)
+        for i, name in enumerate((REJECTED_CONNECTIONS, CLIENT_REJECTED)):
+            self._put(name, "", _row(numbers, i, width), _row(numbers, i, width))
+
+    def _put(self, name: str, label: str, numbers: Ints, amounts: Ints) -> None:
+        known = self._sums.get((name, label))
+        if known:
+            known[0][:] += numbers
+            known[1][:] += amounts
+        else:
+            self._sums[name, label] = numbers.copy(), amounts.copy()
+
+    def accept(self, keys: Ints) -> None:
+        """Take note of ports that accept; most of the records of a slice share a few."""
+        for some in (keys[:_FEW], keys[_FEW:]):
+            slots = (some ^ some >> 29) & (_SEEN - 1)
+            self._accepted.update(some[self._seen[slots] != some].tolist())
+            self._seen[slots] = some
 
     def flush(self, tally: Tally) -> None:
         """Move everything to the tally."""
         endpoints = self.table.endpoints
-        for (name, label), (numbers, sums) in self._sums.items():
-            amounts = sums if name in (PACKETS, BYTES) else numbers
+        for (name, label), (numbers, amounts) in self._sums.items():
             for i in np.flatnonzero(numbers).tolist():
                 tally.count(endpoints[i], name, label, int(amounts[i]))
-        for key in self.accepted:
+        for key in self._accepted:
             protocol = within(key >> 16 & 0x1FF, 256)
             tally.accept(Port(endpoints[key >> 32], protocol, key & 0xFFFF))
         self._sums.clear()
-        self.accepted.clear()
+        self._accepted.clear()
+        self._seen[:] = -1
+
+
+def _row(values: Ints, number: int, width: int) -> Ints:
+    return values[number * width : (number + 1) * width]
+
+
+def _sum(at: Ints, amounts: Ints, size: int) -> Ints:
+    """Return the exact sums of the amounts at each number."""
+    if int(amounts.max()) * len(amounts) < _EXACT:
+        return np.bincount(at, amounts, size).astype(np.int64)
+    sums = np.zeros(size, np.int64)
+    np.add.at(sums, at, amounts)
+    return sums

@@ -24,18 +24,17 @@ class Sketch(Generic[K]):
     """
 
     error: int = 0
-    counts: dict[K, list[int]] = field(default_factory=dict)
+    counts: dict[K, tuple[int, int, int]] = field(default_factory=dict)
 
     def add(self, key: K, amount: int, first: int, last: int) -> None:
         """Add so many of a key, seen from `first` to `last`."""
         known = self.counts.get(key)
         if known is None:
-            self.counts[key] = [amount, first, last]
+            self.counts[key] = amount, first, last
             if len(self.counts) > 2 * CAPACITY:
                 self._shrink()
             return
-        known[0] += amount
-        known[1], known[2] = min(known[1], first), max(known[2], last)
+        self.counts[key] = known[0] + amount, min(known[1], first), max(known[2], last)
 
     def merge(self, other: Sketch[K]) -> None:
         """Add all of another one; its error adds to ours."""
@@ -45,14 +44,14 @@ class Sketch(Generic[K]):
 
     def copy(self) -> Sketch[K]:
         """Return a sketch that does not change with this one."""
-        return Sketch(self.error, {key: times.copy() for key, times in self.counts.items()})
+        return Sketch(self.error, dict(self.counts))
 
     def _shrink(self) -> None:
         """Take from every count the largest that is not among the most frequent."""
         cut = sorted((c[0] for c in self.counts.values()), reverse=True)[CAPACITY]
         self.error += cut
         self.counts = {
-            key: [count - cut, first, last]
+            key: (count - cut, first, last)
             for key, (count, first, last) in self.counts.items()
             if count > cut
         }

@@ -6,12 +6,12 @@ decides about it record by record.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from exporter.flowlogs.block import Mask, Vocabulary
+from exporter.flowlogs.block import Ints, Mask, Vocabulary
 from exporter.flowlogs.judge import Judge
 from exporter.flowlogs.parse import Record
 from exporter.model import ACTIONS
@@ -19,7 +19,7 @@ from exporter.model import ACTIONS
 __all__ = ["ACTIONS", "Table"]
 
 Floats = npt.NDArray[np.float64]
-Indexes = npt.NDArray[np.int32]
+Indexes: TypeAlias = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 
 class Span(NamedTuple):
@@ -50,7 +50,8 @@ class Table:
         self.endpoints = sorted(owners)
         number = {endpoint_id: i for i, endpoint_id in enumerate(self.endpoints)}
         self.interfaces = Vocabulary(list(own))
-        self.owners = np.array([number[x.endpoint_id] for x in own.values()], np.int64)
+        # The last of each is nobody's.
+        self._owners = np.array([*(number[x.endpoint_id] for x in own.values()), -1], np.int64)
         self.addresses = Vocabulary(list(lives))
         first = [x[0] for x in lives.values()]
         self._owner = np.array([*(number[x.endpoint_id] for x in first), -1], np.int64)
@@ -58,22 +59,36 @@ class Table:
         self._until = np.array([*(x.until for x in first), -np.inf])
         self._many = np.array([*(len(x) > 1 for x in lives.values()), False])
         # By action (0 ACCEPT, 1 REJECT) and interface; the last row is everybody else's.
-        spans = [[*(self._span(i, a) for i in own), self._clients(vpc, a)] for a in (0, 1)]
-        self._begin = np.array([[s.begin for s in row] for row in spans])
-        self._end = np.array([[s.until for s in row] for row in spans])
-        self._tangled = np.array([[s.tangled for s in row] for row in spans])
+        spans = [
+            s for a in (0, 1) for s in (*(self._span(i, a) for i in own), self._clients(vpc, a))
+        ]
+        self._begin = np.array([s.begin for s in spans])
+        self._end = np.array([s.until for s in spans])
+        self._tangled = np.array([s.tangled for s in spans])
+        # Mostly one flow log speaks for all.
+        self._simple = spans[0] if len(set(spans)) == 1 else None
 
-    def lives(self, found: Indexes) -> tuple[npt.NDArray[np.int64], Floats, Floats, Mask]:
+    def owners(self, own: Indexes) -> Ints:
+        """Return for interfaces, by number, whose they are; -1 for nobody's."""
+        return self._owners[own]
+
+    def lives(self, found: Indexes) -> tuple[Ints, Floats, Floats, Mask]:
         """Return for addresses, by number, the owner, from when until when, whether tangled."""
         return self._owner[found], self._born[found], self._until[found], self._many[found]
 
-    def spoken(self, own: Indexes, rejected: Mask) -> tuple[Floats, Floats, Mask]:
+    def spoken(
+        self, own: Indexes, rejected: Mask
+    ) -> tuple[Floats | float, Floats | float, Mask | bool]:
         """Return from which start until which the flow log speaks, whether that is tangled.
 
-        `own` are numbers of interfaces, -1 for any that is no endpoint's.
+        `own` are numbers of interfaces, -1 for any that is no endpoint's. What is the same for all
+        is returned once.
         """
-        action = rejected.astype(np.intp)
-        return self._begin[action, own], self._end[action, own], self._tangled[action, own]
+        if self._simple:
+            return self._simple
+        width = len(self._owners)
+        at = rejected * width + own % width
+        return self._begin[at], self._end[at], self._tangled[at]
 
     def _span(self, interface_id: str, action: int) -> Span:
         cuts = self.judge.cuts(interface_id, Record(interface_id, ACTIONS[action], 0, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -134,16 +135,27 @@ class Tally:
 
     def reject(self, endpoint_id: str, who: Rejected, end: int) -> None:
         """Take note of who was rejected in a record that ended then."""
-        if who.side == "endpoint":
-            self._recent(Port(endpoint_id, who.protocol, who.port), end // 60 * 60, 1)
-        bucket = (endpoint_id, end // BUCKET * BUCKET)
-        self.rejected.setdefault(bucket, Sketch()).add(who, 1, end, end)
+        self.rejects([(endpoint_id, who, end)])
 
-    def _recent(self, port: Port, minute: int, amount: int) -> None:
-        ports = self.recent.setdefault((port.endpoint_id, minute), {})
-        if port not in ports and len(ports) >= PORTS_A_MINUTE:
-            port = Port(port.endpoint_id, -1, -1)
-        ports[port] = ports.get(port, 0) + amount
+    def rejects(self, rows: Iterable[tuple[str, Rejected, int]]) -> None:
+        """Take note of who was rejected at which endpoint, in records that ended when."""
+        for endpoint_id, who, end in rows:
+            if who.side == "endpoint":
+                self._recent((endpoint_id, end // 60 * 60), who.protocol, who.port, 1)
+            bucket = endpoint_id, end // BUCKET * BUCKET
+            sketch = self.rejected.get(bucket)
+            if sketch is None:
+                sketch = self.rejected[bucket] = Sketch()
+            sketch.add(who, 1, end, end)
+
+    def _recent(self, bucket: tuple[str, int], protocol: int, port: int, amount: int) -> None:
+        ports = self.recent.get(bucket)
+        if ports is None:
+            ports = self.recent[bucket] = {}
+        of = Port(bucket[0], protocol, port)
+        if len(ports) >= PORTS_A_MINUTE and of not in ports:
+            of = Port(bucket[0], -1, -1)
+        ports[of] = ports.get(of, 0) + amount
 
     def merge(self, other: Tally) -> None:
         """Add another tally."""
@@ -151,9 +163,9 @@ class Tally:
             self.counters[key] = self.counters.get(key, 0) + amount
         for flow_log_id, end in other.newest.items():
             self.newest[flow_log_id] = max(end, self.newest.get(flow_log_id, 0))
-        for (_, minute), ports in other.recent.items():
+        for bucket, ports in other.recent.items():
             for port, amount in ports.items():
-                self._recent(port, minute, amount)
+                self._recent(bucket, port.protocol, port.port, amount)
         for bucket, sketch in other.rejected.items():
             self.rejected.setdefault(bucket, Sketch()).merge(sketch)
         self.accepted |= other.accepted

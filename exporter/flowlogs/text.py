@@ -6,22 +6,19 @@ what DescribeFlowLogs says it is. A header in mid-file says what follows it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from isal import isal_zlib
 
-from exporter.flowlogs import columns
-from exporter.flowlogs.block import Block, Ints
-from exporter.flowlogs.formats import TELLING, Format, UnusableFormat, from_fields, header_of
+from exporter.flowlogs.formats import Format, UnusableFormat, from_fields, header
+from exporter.flowlogs.kernel import Kernel, Lines, chosen
 from exporter.flowlogs.parse import Malformed
-from exporter.flowlogs.records import Sums
 from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import Tally
 
-# What fits the processor's cache: see `make bench-flowlogs`.
+# At most so much is decompressed by one call, and looked at before more is.
 SLICE = 1_000_000
 # AWS writes lines of some hundred bytes, a thousand with every field. What is longer than this is
 # not held until its end comes.
@@ -37,7 +34,6 @@ _GZIP = b"\x1f\x8b"
 # No chunk is empty.
 _END = b""
 _WINDOW = 31
-_TELLING = tuple(name.encode() for name in sorted(TELLING))
 
 
 class BrokenFile(Exception):  # noqa: N818  # names what it is
@@ -102,13 +98,14 @@ class Reader:
     tally: Tally
     layout: Format | None
     problem: str | None = None
-    sums: Sums = field(init=False)
+    kernel: Kernel = field(default_factory=chosen)
+    _lines: Lines = field(init=False)
     # Why there is no layout, and whether a line goes on that is too long.
     _unusable: str = "unknown layout: no header and no LogFormat"
     _endless: bool = False
 
     def __post_init__(self) -> None:
-        self.sums = Sums(self.table)
+        self._lines = self.kernel(self.table, self.delivered, self.tally)
 
     def read(self, chunks: Iterable[bytes], step: int = STEP) -> None:
         """Count the lines of a file, given as its bytes, compressed or not.
@@ -123,7 +120,7 @@ class Reader:
             for chunk in plain(chunks, step):
                 held.append(chunk)
                 size += len(chunk)
-                if size >= SLICE:
+                if size >= self._lines.SLICE:
                     held = [self._whole_lines(b"".join(held))]
                     size = len(held[0])
         except BrokenFile as broken:
@@ -138,7 +135,7 @@ class Reader:
         elif rest and not rest.endswith(b"\n"):
             rest += b"\n"
         self._whole_lines(rest)
-        self.sums.flush(self.tally)
+        self._lines.flush()
 
     def _whole_lines(self, data: bytes) -> bytes:
         """Count the whole lines of the data and return what is left."""
@@ -159,53 +156,29 @@ class Reader:
         return rest
 
     def _count(self, lines: bytes) -> None:
-        if b"\r" in lines:
-            lines = lines.replace(b"\r\n", b"\n")
-        while lines and (fields := _header(lines[: lines.index(b"\n") + 1])):
-            self._turn(fields)
-            lines = lines[lines.index(b"\n") + 1 :]
-        if lines and (self.layout is None or not self._counted(lines)):
-            self._count_parts(lines)
-
-    def _counted(self, lines: bytes) -> bool:
-        """Count lines of the layout; return False, and count none, where a header is among them."""
-        assert self.layout is not None, "it is known"
-        fields = len(self.layout.fields)
-        parts = split(lines, fields)
-        found = columns.sort(parts.block, self.layout) if parts.block else None
-        others = list(parts.others.values())
-        if (others or (found and found.odd)) and any(name in lines for name in _TELLING):
-            odd = [found.block.line(row) for row in found.odd] if found else []
-            if any(_header(text) for text in (*others, *odd)):
-                return False
-        if found:
-            columns.count(found, self.layout, self.sums, self.delivered, self.tally)
-        # Of those there may be a great many, where a file is none of flow logs.
-        wrong = [text for text in others if text.count(b" ") != fields - 1]
-        if wrong:
-            why = f"{wrong[0].count(b' ') + 1} fields where the format has {fields}"
-            self._tell(Malformed(why), wrong[0], len(wrong))
-            others = [text for text in others if text.count(b" ") == fields - 1]
-        for text in others:
-            line = text.rstrip(b"\r\n")
-            columns.one(line, self.layout, self.table.judge, self.delivered, self.tally)
-        return True
-
-    def _count_parts(self, lines: bytes) -> None:
-        """Count lines with headers among them: what is behind one is read by it."""
-        held: list[bytes] = []
-        for line in [*lines.split(b"\n")[:-1], None]:
-            fields = None if line is None else _header(line)
-            if line is not None and fields is None:
-                held += (line, b"\n")
-                continue
-            part, held = b"".join(held), []
-            if part and self.layout is None:
-                self._unknown(part)
-            elif part:
-                self._counted(part)
+        """Count whole lines; what is behind a header is read by it."""
+        begin = 0
+        while begin < len(lines):
+            behind = lines.index(b"\n", begin) + 1
+            fields = header(lines[begin:behind])
             if fields:
                 self._turn(fields)
+                begin = behind
+            elif self.layout is None:
+                end = self._next_header(lines, behind)
+                self._unknown(lines[begin:end])
+                begin = end
+            else:
+                begin = self._lines.count(lines, begin, len(lines), self.layout)
+
+    def _next_header(self, lines: bytes, begin: int) -> int:
+        """Return where the next header begins, or the end."""
+        while begin < len(lines):
+            behind = lines.index(b"\n", begin) + 1
+            if header(lines[begin:behind]):
+                return begin
+            begin = behind
+        return len(lines)
 
     def _turn(self, fields: tuple[str, ...]) -> None:
         """Read on by a header's layout."""
@@ -240,59 +213,3 @@ def _pieces(lines: bytes) -> Iterator[bytes]:
     for end in [*ends[MOST_LINES - 1 :: MOST_LINES].tolist(), len(lines)]:
         yield lines[first:end]
         first = end
-
-
-def _header(line: bytes) -> tuple[str, ...] | None:
-    """Return the fields that a line names if it is a header."""
-    try:
-        return header_of(line.decode("ascii"))
-    except UnicodeDecodeError:
-        return None
-
-
-class Split(NamedTuple):
-    """Lines that have exactly the fields, and by number those that have not.
-
-    `rows` are the numbers of the block's lines among all; None where it has all of them.
-    """
-
-    block: Block | None
-    rows: Ints | None
-    others: Mapping[int, bytes]
-
-
-def split(lines: bytes, fields: int) -> Split:
-    """Return the lines that have so many fields, and those that have not.
-
-    Nor are those with control characters, empty fields or bytes that are not UTF-8 among the first.
-    """
-    whole = _is_utf8(lines)
-    block = Block.of(lines, fields) if whole else None
-    if block:
-        return Split(block, None, {})
-    at = np.frombuffer(lines, np.uint8)
-    ends = np.flatnonzero(at == 10)
-    begins = np.concatenate(([0], ends[:-1] + 1))
-    separators = at <= 32
-    strange = (at < 32) & (at != 10)
-    strange[0] |= separators[0]
-    strange[1:] |= separators[1:] & separators[:-1]
-    good = np.add.reduceat(at == 32, begins, dtype=np.int64) == fields - 1
-    good &= ~np.logical_or.reduceat(strange, begins)
-    texts = [lines[a : b + 1] for a, b in zip(begins.tolist(), ends.tolist(), strict=True)]
-    if not whole:
-        good &= np.array([_is_utf8(text) for text in texts])
-    rows = np.flatnonzero(good)
-    regular = b"".join(texts[i] for i in rows.tolist())
-    others = {i: texts[i] for i in np.flatnonzero(~good).tolist()}
-    return Split(Block.of(regular, fields) if regular else None, rows, others)
-
-
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

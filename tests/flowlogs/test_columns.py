@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,10 @@ from hypothesis import strategies as st
 from exporter.flowlogs import columns, text
 from exporter.flowlogs.formats import DEFAULT, Format, from_log_format
 from exporter.flowlogs.judge import Judge
+from exporter.flowlogs.kernel import Kernel
+from exporter.flowlogs.native.library import LIBRARY
+from exporter.flowlogs.native.lines import Compiled
+from exporter.flowlogs.slices import Slices
 from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import Tally
 from tests.flowlogs.judges import BEGIN, FLOW_LOG, SUBNET, VPC, make_judge
@@ -23,6 +28,9 @@ FORMATS = [
     "${bytes} ${interface-id} ${action} ${start} ${end} ${log-status} ${dstport} ${dstaddr}",
     "${start} ${end} ${interface-id} ${action}",
 ]
+KERNELS: dict[str, Kernel] = {"numpy": Slices}
+if LIBRARY:
+    KERNELS["native"] = partial(Compiled, LIBRARY)
 JUDGES = {
     "plain": make_judge(),
     "cut": make_judge(
@@ -125,19 +133,20 @@ def make_line(draw: random.Random, layout: Format, strange: float) -> bytes:
     return line + b"\n"
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("strange", [0.0, 0.02, 0.3])
 @pytest.mark.parametrize("name", JUDGES)
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), log_format=st.sampled_from(FORMATS))
 def test_a_slice_is_judged_as_its_lines(
-    name: str, strange: float, seed: int, log_format: str
+    name: str, strange: float, kernel: str, seed: int, log_format: str
 ) -> None:
     """Counters, newest record, rejected and accepted ports: the same, whatever the lines."""
     draw = random.Random(seed)
     layout, judge, delivered = from_log_format(log_format), JUDGES[name], BEGIN + 600.0
     lines = [make_line(draw, layout, strange) for _ in range(draw.randrange(1, 60))]
     tally = Tally()
-    reader = text.Reader(Table(judge), delivered, tally, layout)
+    reader = text.Reader(Table(judge), delivered, tally, layout, kernel=KERNELS[kernel])
     reader.read([b"".join(lines)])
     assert seen(tally) == seen(one_by_one(lines, layout, judge, delivered))
     assert FLOW_LOG.id in tally.newest or not tally.newest

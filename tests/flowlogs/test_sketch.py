@@ -68,10 +68,10 @@ def test_first_and_last() -> None:
     other.add("a", 1, 5, 99)
     other.add("b", 1, 7, 8)
     one.merge(other)
-    assert one.counts == {"a": [3, 5, 99], "b": [1, 7, 8]}
+    assert one.counts == {"a": (3, 5, 99), "b": (1, 7, 8)}
     # The other one is its own still.
     one.add("b", 1, 1, 100)
-    assert other.counts["b"] == [1, 7, 8]
+    assert other.counts["b"] == (1, 7, 8)
 
 
 def test_a_scan_does_not_hide_who_is_rejected_most() -> None:
