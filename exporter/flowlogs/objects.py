@@ -12,6 +12,7 @@ from typing import Any
 from exporter.aws.errors import AWS_ERRORS, MALFORMED_ANSWER, code_of, unavailable
 from exporter.flowlogs import parquet
 from exporter.flowlogs.attribute import layout
+from exporter.flowlogs.parse import Malformed
 from exporter.flowlogs.passing import Pass
 from exporter.flowlogs.sources import s3
 from exporter.flowlogs.sources.s3 import SLOT, Object
@@ -186,6 +187,7 @@ class Objects:
             if file.parquet:
                 if body.size > LARGEST_PARQUET:
                     problem = f"{body.size} bytes of Parquet: AWS writes 75 MB at most"
+                    tally.malformed(self.flow_log.id, Malformed(problem), file.key)
                     return Counted(named, tally, problem)
                 data = b"".join(body.chunks())
                 return Counted(named, tally, parquet.read(data, table, body.modified, tally))

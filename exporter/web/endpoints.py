@@ -139,8 +139,14 @@ def _rejected(estate: Estate, endpoint: Endpoint, now: float) -> Json:
     A count may be too low by its `error` at most: 0 unless a great many were rejected.
     """
     told = {key.subject for key in estate.report.counters if key.label == "REJECT"}
-    if endpoint.id not in told:
+    if endpoint.id not in told or estate.index is None:
         return None
+    speaking = {estate.index.speaker(i, "REJECT") for i in endpoint.interface_ids}
+    sources = {
+        estate.report.picks[f.id].source for f in speaking if f and f.id in estate.report.picks
+    }
+    if sources and sources <= {"insights", "athena"}:
+        return None  # a query does not tell who
     return [
         {
             "source": top.who.source or None,
