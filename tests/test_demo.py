@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +39,6 @@ def demo(
     """Run the demo; yields the process and its URL once it is ready."""
     port = free_port()
     output = tmp_path / "demo.log"
-    began = time.monotonic()
     with output.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "exporter", "demo", f"--web.listen-address=127.0.0.1:{port}"],
@@ -52,7 +50,6 @@ def demo(
     try:
         until(lambda: "Ctrl-C ends it" in output.read_text() or process.poll() is not None)
         assert process.poll() is None, output.read_text()
-        assert time.monotonic() - began < 15
         yield process, f"http://127.0.0.1:{port}"
     finally:
         process.kill()
