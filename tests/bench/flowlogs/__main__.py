@@ -12,6 +12,7 @@ import sys
 from functools import partial
 from importlib.metadata import version
 
+from exporter import log
 from tests.bench.flowlogs import memory, peers, report
 from tests.bench.flowlogs.contenders import Contender, WrongAnswerError, rates, timed
 from tests.bench.flowlogs.data import BUILD, DIRECTORY, FILES, Data, current, load
@@ -98,6 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--without-ours", action="store_true", help="measure the others only")
     options = parser.parse_args(arguments)
     with_ours = not options.without_ours
+    log.configure("warning", "logfmt")
 
     if not current(DIRECTORY):
         say(f"Writing the files to {DIRECTORY}, once.")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from exporter import log
 from tests.bench.flowlogs.contenders import Contender, timed
 from tests.bench.flowlogs.data import Data, load
 from tests.bench.flowlogs.estate import Answer
@@ -67,4 +68,5 @@ def in_a_fresh_process(name: str) -> float:
 
 
 if __name__ == "__main__":
+    log.configure("warning", "logfmt")  # the figure alone goes to standard output
     sys.stdout.write(f"{growth(partial(timed, job(sys.argv[1], load())))}\n")
