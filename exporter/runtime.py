@@ -56,6 +56,15 @@ class Web:
     lifecycle: bool = False
 
 
+def tune() -> None:
+    """Set the interpreter to serve while it counts and renders."""
+    # What is held lives long and has no cycles: going through all of it every few seconds would
+    # stop everything for as long as a scrape may take.
+    gc.set_threshold(100_000, 50, 100)
+    # A scrape waits for whoever parses or renders no longer than this.
+    sys.setswitchinterval(0.001)
+
+
 async def run(
     config: Config,
     config_file: Path | None,
@@ -71,11 +80,7 @@ async def run(
     service may be asked which VPC this host is in. Raises NoAccess, StoreError, ListenError,
     ConfigError or CannotStart when it cannot begin.
     """
-    # What is held lives long and has no cycles: going through all of it every few seconds would
-    # stop everything for as long as a scrape may take.
-    gc.set_threshold(100_000, 50, 100)
-    # A scrape waits for whoever parses or renders no longer than this.
-    sys.setswitchinterval(0.001)
+    tune()
     stop, hangup = asyncio.Event(), asyncio.Event()
     on_signals(stop, hangup)
     live = LiveWebConfig(web.config_file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exporter.aws.errors import AWS_ERRORS, MALFORMED_ANSWER, code_of, unavailable
-from exporter.flowlogs import parquet
+from exporter.flowlogs.apart import Readers
 from exporter.flowlogs.attribute import layout
 from exporter.flowlogs.parse import Malformed
 from exporter.flowlogs.passing import Pass
@@ -30,7 +31,11 @@ REMEMBERED = 24 * 3600.0
 LARGEST_PARQUET = 150 * 1024**2
 
 # Decompressing and counting take a processor each; fetching waits for the network in between.
-_READERS = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="flow-logs")
+_AT_ONCE = max(2, os.cpu_count() or 2)
+_READERS = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="flow-logs")
+_PARQUET = Readers()
+# A transaction costs as much as thousands of records: files that come quickly share one.
+FILES_TOGETHER, SECONDS_TOGETHER = 16, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +109,31 @@ class Objects:
         once = {f.seen: f for f in files if f.seen not in known}
         new = [f for f in once.values() if not self._waits(f)]
         table = Table(self.context.judge([self.flow_log], {self.flow_log.id: self.flow_log.id}))
+        together: list[Counted] = []
+        since = time.monotonic()
         for file, counted in self._read(client, table, new):
-            if isinstance(counted, Unavailable):
+            if not isinstance(counted, Counted):
                 self._leave(file, counted)
-                continue
-            if counted is None:
-                self._leave(file)
                 continue
             if counted.problem:
                 self.context.tell(f"{file.bucket}/{file.key}", counted.problem, "")
-            self.context.commit(
-                self.state, counted.tally, objects={counted.file.seen: counted.file.etag}
-            )
-            self.done.add(file.key)
+            together.append(counted)
             self.fresh += 1
+            if len(together) == FILES_TOGETHER or time.monotonic() - since > SECONDS_TOGETHER:
+                self._commit(together)
+                together, since = [], time.monotonic()
+        self._commit(together)
+
+    def _commit(self, files: Sequence[Counted]) -> None:
+        """Commit what is in files, with their identities."""
+        if not files:
+            return
+        tally = files[0].tally
+        for other in files[1:]:
+            tally.merge(other.tally)
+        objects = {counted.file.seen: counted.file.etag for counted in files}
+        self.context.commit(self.state, tally, objects=objects)
+        self.done |= {counted.file.key for counted in files}
 
     def _waits(self, file: Object) -> bool:
         """Whether the file has to wait for a later index, or can no longer be told apart."""
@@ -152,7 +168,7 @@ class Objects:
         running: deque[tuple[Object, Future[Counted | Unavailable[None] | None]]] = deque()
         try:
             while left or running:
-                while left and len(running) < _READERS._max_workers + 1:
+                while left and len(running) < _AT_ONCE + 1:
                     if self.context.late() and self.fresh:
                         yield left.popleft(), None
                         continue
@@ -190,7 +206,7 @@ class Objects:
                     tally.malformed(self.flow_log.id, Malformed(problem), file.key)
                     return Counted(named, tally, problem)
                 data = b"".join(body.chunks())
-                return Counted(named, tally, parquet.read(data, table, body.modified, tally))
+                return Counted(named, tally, _PARQUET.read(data, table, body.modified, tally))
             reader = Reader(table, body.modified, tally, layout(self.flow_log))
             reader.read(body.chunks(), step)
             return Counted(named, tally, reader.problem)

@@ -13,6 +13,7 @@ from functools import partial
 from importlib.metadata import version
 
 from exporter import log
+from exporter.runtime import tune
 from tests.bench.flowlogs import memory, peers, report
 from tests.bench.flowlogs.contenders import Contender, WrongAnswerError, rates, timed
 from tests.bench.flowlogs.data import BUILD, DIRECTORY, FILES, Data, current, load
@@ -100,6 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with_ours = not options.without_ours
     log.configure("warning", "logfmt")
+    tune()
 
     if not current(DIRECTORY):
         say(f"Writing the files to {DIRECTORY}, once.")

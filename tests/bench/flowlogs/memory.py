@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from exporter import log
+from exporter.runtime import tune
 from tests.bench.flowlogs.contenders import Contender, timed
 from tests.bench.flowlogs.data import Data, load
 from tests.bench.flowlogs.estate import Answer
@@ -23,8 +24,27 @@ MEGABYTE = 1e6
 
 
 def resident() -> int:
-    """Return this process's resident memory in bytes (proc(5), statm)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+    """Return the resident memory in bytes of this process and its children (proc(5), statm)."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    threads = Path("/proc/self/task").iterdir()
+    children += [c for t in threads if t.name != str(os.getpid()) for c in of_thread(t)]
+    return sum(pages(pid) for pid in ("self", *children)) * PAGE
+
+
+def of_thread(thread: Path) -> list[str]:
+    """Return the processes that a thread has started; none where it has ended."""
+    try:
+        return (thread / "children").read_text().split()
+    except OSError:
+        return []
+
+
+def pages(pid: str) -> int:
+    """Return how many pages a process has in memory, 0 when it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
 
 
 def growth(run: Callable[[], object]) -> float:
@@ -68,5 +88,6 @@ def in_a_fresh_process(name: str) -> float:
 
 
 if __name__ == "__main__":
+    tune()
     log.configure("warning", "logfmt")  # the figure alone goes to standard output
     sys.stdout.write(f"{growth(partial(timed, job(sys.argv[1], load())))}\n")
