@@ -151,9 +151,7 @@ def _flows(estate: Estate) -> Iterator[Sample]:
             yield _FLOW_COUNTERS[key.name](count, **scope, endpoint_id=key.subject, **action)
     if estate.index:
         for endpoint in endpoints.values():
-            for action_, share in attribute.coverage(
-                endpoint, estate.index, estate.allowed
-            ).items():
+            for action_, share in attribute.coverage(endpoint, estate.index, estate.reads).items():
                 yield m.FLOW_COVERAGE_RATIO(share, **scope, endpoint_id=endpoint.id, action=action_)
 
 

@@ -61,6 +61,22 @@ class Estate:
         known = last_known(self.inventory.services) or {}
         yield from (known[i] for i in sorted(known))
 
+    def reads(self, flow_log: FlowLog) -> bool:
+        """Whether a flow log's records are counted: there is a source, and it has been read.
+
+        Before the first pass it may be for all that is known.
+        """
+        if not attribute.readable(flow_log, self.allowed):
+            return False
+        pick = self.report.picks.get(flow_log.id)
+        if pick is not None and not pick.source:
+            return False
+        return not any(
+            source.problem and source.read_to is None
+            for source in self.report.sources.values()
+            if flow_log.id in source.flow_log_ids
+        )
+
     def flow_logs(self) -> Mapping[str, FlowLog]:
         """Return the flow logs, last known, that concern an endpoint."""
         return attribute.relevant(self.inventory)

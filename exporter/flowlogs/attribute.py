@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -279,9 +279,12 @@ def _addresses(interface: Interface) -> tuple[str, ...]:
     return tuple(str(address) for address in interface.addresses)
 
 
-def coverage(endpoint: Endpoint, index: Index, allowed: Allowed = ANY) -> Mapping[Action, float]:
-    """Return the share of the endpoint's interfaces whose action is logged, delivered, readable.
+def coverage(
+    endpoint: Endpoint, index: Index, read: Callable[[FlowLog], bool] = readable
+) -> Mapping[Action, float]:
+    """Return the share of the endpoint's interfaces whose action is logged, delivered and read.
 
+    `read` says whether a flow log is.
     Nothing for an endpoint without interfaces, or with one that was not listed yet.
     """
     if not endpoint.interface_ids or any(i not in index.own for i in endpoint.interface_ids):
@@ -289,7 +292,7 @@ def coverage(endpoint: Endpoint, index: Index, allowed: Allowed = ANY) -> Mappin
 
     def share(action: Action) -> float:
         chosen = (index.speaker(i, action) for i in endpoint.interface_ids)
-        good = sum(1 for f in chosen if f and f.delivers and readable(f, allowed))
+        good = sum(1 for f in chosen if f and f.delivers and read(f))
         return good / len(endpoint.interface_ids)
 
     return {action: share(action) for action in ACTIONS}

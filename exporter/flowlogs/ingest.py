@@ -24,35 +24,30 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-import structlog
-
 from exporter.aws.errors import AWS_ERRORS, MALFORMED_ANSWER, unavailable
 from exporter.flowlogs import speakers
-from exporter.flowlogs.attribute import Index, Lifetime, Own, Place, layout, with_addresses
+from exporter.flowlogs.attribute import Index, Lifetime, Own, Place, with_addresses
 from exporter.flowlogs.groups import Group
+from exporter.flowlogs.lately import Lately
 from exporter.flowlogs.notes import Noted, Notes
 from exporter.flowlogs.objects import Objects
 from exporter.flowlogs.passing import Pass, SourceReport
-from exporter.flowlogs.pushed import AT_MOST_EVERY, Pushed, Wallet
-from exporter.flowlogs.sources import athena, cloudwatch, insights, s3
-from exporter.flowlogs.sources.pushdown import Answer, Meter
+from exporter.flowlogs.picker import Picker
+from exporter.flowlogs.pushed import AT_MOST_EVERY, Pushed, Wallet, question
+from exporter.flowlogs.sources import cloudwatch, s3
 from exporter.flowlogs.sources.s3 import Object
 from exporter.flowlogs.sourcing import (
-    ATHENA,
     CLOUDWATCH,
-    INSIGHTS,
     QUERIES,
     S3,
     Pick,
     Settings,
     no_query,
-    pick,
     speaker,
 )
+from exporter.flowlogs.telling import Teller
 from exporter.model import FlowLog, Scope, Unavailable
 from exporter.store import CounterKey, KnownInterface, Store
-
-log = structlog.get_logger()
 
 # Returns the client of a service that a source asks.
 Clients: TypeAlias = Callable[[str], Any]
@@ -60,8 +55,6 @@ Clients: TypeAlias = Callable[[str], Any]
 # Reports are numbered in the order in which they are read from the store.
 _COMMITTED, _NUMBERS = threading.Lock(), itertools.count(1)
 
-# So many passes without catching up, and reading every line is given up where a query may count.
-PATIENCE = 5
 # A listing finds what a notification did not name, at least so often (seconds).
 LISTED_EVERY = 900.0
 # What a source has not told a day after another took over is given up.
@@ -103,20 +96,31 @@ class Ingest:
     sleep: Callable[[float], object] = time.sleep
     _passes: int = 0
     _sources: dict[str, SourceReport] = field(default_factory=dict)
-    _picks: dict[str, Pick] = field(default_factory=dict)
     _fronts: dict[str, float] = field(default_factory=dict)
-    # How many passes in a row a flow log's reading was behind and came no nearer.
-    _slow: dict[str, int] = field(default_factory=dict)
     _asked: dict[str, tuple[int, float, float | None]] = field(default_factory=dict)
     _notified: dict[str, float] = field(default_factory=dict)
     _listed: dict[str, float] = field(default_factory=dict)
     # What a queue named and could not be read.
     _troubles: dict[str, Unavailable[None]] = field(default_factory=dict)
-    _told: dict[str, str] = field(default_factory=dict)
+    # The flow logs whose files are read; None before the first pass.
+    _by_file: frozenset[str] | None = None
     _notes: Notes | None = None
     _index: Index | None = None
     # Notifications come beside the passes.
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _teller: Teller = field(init=False)
+    _picker: Picker = field(init=False)
+    _lately: Lately = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._teller = Teller(self.scope)
+        self._picker = Picker(self.settings, self._teller)
+        self._lately = Lately(self._keep)
+
+    @property
+    def _keep(self) -> float:
+        """For how many seconds what has gone is remembered: its records may still come."""
+        return self.settings.lookback + 3600
 
     def committed(self) -> Report:
         """Return what is committed, with how the last pass went; raises StoreError."""
@@ -127,7 +131,7 @@ class Ingest:
                 self.store.counters(self.scope),
                 self.store.newest_records(self.scope),
                 dict(self._sources),
-                dict(self._picks),
+                self._picker.picks,
                 self._notes.noted(),
                 next(_NUMBERS),
             )
@@ -139,14 +143,14 @@ class Ingest:
         """
         with self._lock:
             index = self._youngest(index)
-            self._picks = self._pick(index)
+            self._pick(index)
             context = self._prepare(index)
             reads = [*self._groups(context, clients), *self._files(context, clients)]
             reads += self._queries(context, clients)
             self._sources = {
                 name: self._guarded(name, flow_logs, read) for name, flow_logs, read in reads
             }
-            self._watch(index)
+            self._picker.watch(index.as_of, self._sources)
             self._passes += 1
             context.notes.save(self.clock())
             return self.committed()
@@ -159,8 +163,8 @@ class Ingest:
         done: set[str] = set()
         with self._lock:
             index = self._youngest(index)
-            if not index.flow_logs.keys() <= self._picks.keys():
-                self._picks = self._pick(index)
+            if not index.flow_logs.keys() <= self._picker.picks.keys():
+                self._pick(index)
             context = self._prepare(index)
             by_flow_log: dict[str, list[Object]] = {}
             for file in files:
@@ -177,7 +181,7 @@ class Ingest:
 
     def _note(self, flow_log_id: str, problem: Unavailable[None] | None) -> None:
         """Note how files went that notifications named."""
-        self._tell(flow_log_id, problem.reason if problem else None)
+        self._teller.problem(flow_log_id, problem.reason if problem else None)
         if problem:
             self._troubles[flow_log_id] = problem
         else:
@@ -202,69 +206,21 @@ class Ingest:
         Whoever has waited with an older one must not undo what has been decided since.
         """
         if self._index is None or self._index.as_of < index.as_of:
-            self._index = index
+            self._index = self._lately.follow(index)
         return self._index
+
+    def _pick(self, index: Index) -> None:
+        self._picker.pick(index, self.store.choices(self.scope), self._notified)  # type: ignore[arg-type]  # actions come back as texts
 
     def expects(self, index: Index, file: Object) -> bool:
         """Whether a file is one of a flow log's that is read here, in the bucket it delivers to."""
         flow_log = index.flow_logs.get(file.flow_log_id)
         if flow_log is None or file.scope != self.scope or flow_log.destination_type != S3:
             return False
+        if self._by_file is not None and flow_log.id not in self._by_file:
+            return False  # a query counts it, or nothing is to: its files would be read in vain
         bucket, prefix = s3.bucket_of(flow_log)
         return file.bucket == bucket and file.key.startswith(f"{prefix}AWSLogs/")
-
-    def _pick(self, index: Index) -> dict[str, Pick]:
-        """Return the source of each flow log, and say so when it changes."""
-        picks: dict[str, Pick] = {}
-        known = self.store.choices(self.scope)
-        latest = {cuts[0][1] for cuts in known.values()}
-        for flow_log in index.flow_logs.values():
-            neighbours = {
-                other.id
-                for other in index.flow_logs.values()
-                if other.id != flow_log.id
-                and (other.destination_type, other.destination)
-                == (flow_log.destination_type, flow_log.destination)
-            }
-            before = next((q for q in (INSIGHTS, ATHENA) if speaker(flow_log.id, q) in latest), "")
-            behind = None
-            report = self._report_of(flow_log.id)
-            if self._slow.get(flow_log.id, 0) >= PATIENCE and report and report.read_to is not None:
-                behind = index.as_of - report.read_to
-            told = flow_log.id in self._notified
-            picks[flow_log.id] = pick(flow_log, self.settings, neighbours, behind, before, told)
-            if picks[flow_log.id] != self._picks.get(flow_log.id):
-                log.info(
-                    "how a flow log is read",
-                    flow_log_id=flow_log.id,
-                    source=picks[flow_log.id].source or "not at all",
-                    reason=picks[flow_log.id].reason,
-                    **self._where,
-                )
-        return picks
-
-    def _report_of(self, flow_log_id: str) -> SourceReport | None:
-        found = (s for s in self._sources.values() if flow_log_id in s.flow_log_ids)
-        return next(found, None)
-
-    def _watch(self, index: Index) -> None:
-        """Count the passes in which reading was further behind than the look-back."""
-        for flow_log_id, found in self._picks.items():
-            report = self._report_of(flow_log_id)
-            slow = (
-                found.source in (CLOUDWATCH, S3)
-                and report is not None
-                and report.read_to is not None
-                and report.problem is None
-                and index.as_of - report.read_to > self.settings.lookback
-            )
-            before = self._fronts.get(f"behind {flow_log_id}")
-            behind = index.as_of - report.read_to if slow and report and report.read_to else 0.0
-            nearer = before is not None and behind < before
-            self._slow[flow_log_id] = (
-                self._slow.get(flow_log_id, 0) + 1 if slow and not nearer else 0
-            )
-            self._fronts[f"behind {flow_log_id}"] = behind
 
     def _prepare(self, index: Index) -> Pass:
         """Return what all sources share: the index with what is remembered, and who speaks."""
@@ -274,8 +230,7 @@ class Ingest:
             KnownInterface(i, x.endpoint_id, *x.place, x.addresses, x.created, 0.0)
             for i, x in index.own.items()
         ]
-        keep = self.settings.lookback + 3600
-        known = self.store.remember(self.scope, listed, index.as_of, keep)
+        known = self.store.remember(self.scope, listed, index.as_of, self._keep)
         own = {
             i: Own(x.endpoint_id, Place(x.vpc_id, x.subnet_id), x.addresses, x.born)
             for i, x in known.items()
@@ -286,7 +241,7 @@ class Ingest:
         }
         index = with_addresses(index, own, lives)
         first_seen = self.store.meet(self.scope, index.flow_logs, index.as_of)
-        speaker_of = {i: speaker(i, found.source) for i, found in self._picks.items()}
+        speaker_of = {i: speaker(i, found.source) for i, found in self._picker.picks.items()}
         newest = self.store.newest_records(self.scope)
         reached = {
             i: max(report.read_to, newest.get(i, 0.0))
@@ -294,10 +249,10 @@ class Ingest:
             for i in report.flow_log_ids
             if report.read_to is not None
         }
-        unread = {i for i, found in self._picks.items() if not found.source}
+        unread = {i for i, found in self._picker.picks.items() if not found.source}
         choices = speakers.decide(self.store, self.scope, index, speaker_of, reached, unread)
         index = speakers.settled(index, choices, speaker_of)
-        self._tell_of_cuts(choices)
+        self._teller.cuts(choices)
         return Pass(
             self.scope,
             self.store,
@@ -309,7 +264,7 @@ class Ingest:
             speaker_of,
             self.settings.lookback,
             self.clock() + self.settings.budget,
-            self._tell,
+            self._teller.problem,
         )
 
     def _until(
@@ -319,7 +274,7 @@ class Ingest:
 
         None when it is not read: what it has to count has come, and has been.
         """
-        picked = self._picks[flow_log.id].source
+        picked = self._picker.picks[flow_log.id].source
         if source == picked:
             return math.inf
         who = speaker(flow_log.id, source)
@@ -378,11 +333,16 @@ class Ingest:
         return group.front or state.read_to
 
     def _files(self, context: Pass, clients: Clients) -> list[Read]:
-        return [
-            (flow_log.id, [flow_log], partial(self._list_files, context, clients, flow_log))
-            for flow_log in sorted(context.index.flow_logs.values(), key=lambda f: f.id)
+        found = {
+            i: flow_log
+            for i, flow_log in sorted(context.index.flow_logs.items())
             if flow_log.destination_type == S3
-            and self._until(context, flow_log, S3, s3.KIND, flow_log.id) is not None
+            and self._until(context, flow_log, S3, s3.KIND, i) is not None
+        }
+        self._by_file = frozenset(found)
+        return [
+            (i, [flow_log], partial(self._list_files, context, clients, flow_log))
+            for i, flow_log in found.items()
         ]
 
     def _list_files(self, context: Pass, clients: Clients, flow_log: FlowLog) -> float | None:
@@ -416,7 +376,7 @@ class Ingest:
             )
             for flow_log in context.index.flow_logs.values()
             for source in QUERIES
-            if source == self._picks[flow_log.id].source or self._may_ask(source)
+            if source == self._picker.picks[flow_log.id].source or self._may_ask(source)
             if (until := self._until(context, flow_log, source, source, flow_log.id)) is not None
         ]
 
@@ -436,28 +396,7 @@ class Ingest:
             return state.read_to
         wallet = Wallet(self.store, self.settings.dollars_per_day, self.clock)
         pushed = Pushed(flow_log, source, state, context, wallet, number, rate, until)
-        fields = layout(flow_log)
-        assert fields is not None, "it is readable"
-
-        def ask(
-            interfaces: tuple[str, ...], first: int, upto: int, since: float, meter: Meter
-        ) -> Answer:
-            window = (interfaces, first, upto, since, self.sleep)
-            if source == INSIGHTS:
-                group = flow_log.destination
-                return insights.ask(clients("logs"), group, fields, *window, meter=meter)
-            assert self.settings.athena is not None, "it was picked"
-            return athena.ask(
-                clients(ATHENA),
-                self.settings.athena,
-                flow_log,
-                fields,
-                self.scope.account,
-                self.scope.region,
-                *window,
-                meter=meter,
-            )
-
+        ask = question(flow_log, source, self.scope, clients, self.settings, self.sleep)
         moved = pushed.read(ask)
         self._asked[flow_log.id] = (number + 1, now, pushed.rate)
         return moved
@@ -477,48 +416,11 @@ class Ingest:
         except (*AWS_ERRORS, *MALFORMED_ANSWER) as error:
             problem = unavailable(error)
             front = self._fronts.get(name) or front
-        self._tell(name, problem.reason if problem else None)
+        self._teller.problem(name, problem.reason if problem else None)
+        if problem and all(self._lately.gone(f.id) for f in flow_logs):
+            # Its log group or bucket may have gone with it: nobody waits for it any more.
+            problem = None
         return SourceReport(ids, front, problem)
-
-    @property
-    def _where(self) -> dict[str, str]:
-        return {
-            "collector": "flow_logs",
-            "account": self.scope.account,
-            "region": self.scope.region,
-        }
-
-    def _tell_of_cuts(self, choices: Mapping[Any, Sequence[tuple[float, str]]]) -> None:
-        for (resource, action), cuts in choices.items():
-            since, name = cuts[0]
-            subject = f"{resource} {action} since {since}"
-            if len(cuts) > 1 and subject not in self._told:
-                self._told[subject] = name
-                log.warning(
-                    "another flow log speaks for an interface: up to one aggregation window of "
-                    "records may be missed or counted twice",
-                    resource=resource,
-                    action=action,
-                    flow_log_id=name,
-                    since=since,
-                    **self._where,
-                )
-
-    def _tell(self, subject: str, reason: str | None, text: str = "") -> None:
-        """Log a problem when it appears or changes, and when it has gone; not at every pass."""
-        if reason == self._told.get(subject):
-            return
-        if reason is None:
-            del self._told[subject]
-            log.info("flow logs readable again", source=subject, **self._where)
-        else:
-            if len(self._told) > 10_000:
-                self._told.clear()  # told again rather than kept for ever
-            self._told[subject] = reason
-            more = {"example": text} if text else {}
-            log.warning(
-                "flow logs: a problem", source=subject, reason=reason, **more, **self._where
-            )
 
 
 # A source: its name, its flow logs, and what reads it and returns up to when it has been read.

@@ -9,16 +9,17 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from exporter.flowlogs import tally as t
+from exporter.flowlogs.attribute import layout
 from exporter.flowlogs.parse import Record
 from exporter.flowlogs.passing import Pass
-from exporter.flowlogs.sources import pushdown
+from exporter.flowlogs.sources import athena, insights, pushdown
 from exporter.flowlogs.sources.pushdown import Answer, Meter, QueryFailed
-from exporter.flowlogs.sourcing import speaker
+from exporter.flowlogs.sourcing import ATHENA, INSIGHTS, Settings, speaker
 from exporter.flowlogs.tally import Port, Tally
-from exporter.model import ACTIONS, FlowLog
+from exporter.model import ACTIONS, FlowLog, Scope
 from exporter.store import Batch, Bin, SourceState, Store
 
 MINUTE = 60
@@ -31,6 +32,32 @@ AT_MOST_EVERY = 300.0
 
 # Asks for the bins of interfaces from a second to a second, of records not before a second.
 Ask: TypeAlias = Callable[[tuple[str, ...], int, int, float, Meter], Answer]
+
+
+def question(
+    flow_log: FlowLog,
+    source: str,
+    scope: Scope,
+    clients: Callable[[str], Any],
+    settings: Settings,
+    sleep: Callable[[float], object],
+) -> Ask:
+    """Return what asks a flow log's query."""
+    fields = layout(flow_log)
+    assert fields is not None, "it is readable"
+
+    def ask(
+        interfaces: tuple[str, ...], first: int, last: int, since: float, meter: Meter
+    ) -> Answer:
+        window = (interfaces, first, last, since, sleep)
+        if source == INSIGHTS:
+            logs = clients("logs")
+            return insights.ask(logs, flow_log.destination, fields, *window, meter=meter)
+        assert settings.athena is not None, "it was picked"
+        where = (settings.athena, flow_log, fields, scope.account, scope.region)
+        return athena.ask(clients(ATHENA), *where, *window, meter=meter)
+
+    return ask
 
 
 @dataclass(slots=True)

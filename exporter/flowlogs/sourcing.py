@@ -79,7 +79,7 @@ def pick(
     if source == query:
         return Pick(query, "configured") if why_not is None else Pick("", why_not)
     if why_not is None and before == query:
-        return Pick(query, "reading every line could not keep up before; a query is asked instead")
+        return Pick(query, "a query counted it before, and goes on; `sources` may say otherwise")
     if behind is None:
         return Pick(lines, f"{how} line by line: exact, and it keeps up")
     late = f"reading is {behind / 60:.0f} min behind and does not catch up"

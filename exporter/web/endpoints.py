@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 
 from exporter.flowlogs import attribute
 from exporter.model import (
@@ -120,15 +121,13 @@ def _glance(estate: Estate, endpoint: Endpoint, around: _Around) -> dict[str, Js
                     "destination": f.destination,
                     "delivers": f.delivers,
                     "delivery_error": f.delivery_error or None,
-                    "readable": attribute.readable(f, estate.allowed),
+                    "readable": estate.reads(f),
                 }
                 for f in around.covering.get(endpoint.id, ())
             ],
         ),
         "flow_coverage": (
-            dict(attribute.coverage(endpoint, estate.index, estate.allowed))
-            if estate.index
-            else None
+            dict(attribute.coverage(endpoint, estate.index, estate.reads)) if estate.index else None
         ),
     }
 
@@ -149,7 +148,7 @@ def _rejected(estate: Estate, endpoint: Endpoint, now: float) -> Json:
         return None  # a query does not tell who
     return [
         {
-            "source": top.who.source or None,
+            "source": _address(top.who.source),
             "port": None if top.who.port < 0 else top.who.port,
             "protocol": None if top.who.protocol < 0 else top.who.protocol,
             "side": top.who.side,
@@ -160,6 +159,14 @@ def _rejected(estate: Estate, endpoint: Endpoint, now: float) -> Json:
         }
         for top in estate.report.noted.top(endpoint.id, now)
     ]
+
+
+def _address(text: str) -> str | None:
+    """Return an address; None for what is none, whatever somebody's log line says."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
 
 
 def _not_judged(endpoint: Endpoint, name: DnsName) -> str:

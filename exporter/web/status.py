@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.flowlogs import attribute, tally
+from exporter.flowlogs import tally
 from exporter.publisher import Snapshot
 from exporter.web.plain import Json, rfc3339, unavailable, where
 from exporter.world import Estate
@@ -63,7 +63,7 @@ def _flow_logs(estate: Estate) -> list[Json]:
                 "traffic_type": flow_log.traffic_type,
                 "destination_type": flow_log.destination_type,
                 "destination": flow_log.destination,
-                "readable": attribute.readable(flow_log, estate.allowed),
+                "readable": estate.reads(flow_log),
                 "source": pick.source or None if pick else None,
                 "source_reason": pick.reason if pick else None,
                 "delivers": flow_log.delivers,

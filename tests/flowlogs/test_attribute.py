@@ -249,7 +249,7 @@ def test_coverage_is_a_share_of_interfaces() -> None:
     assert coverage(ENDPOINT, made(BASE)) == {"ACCEPT": 1.0, "REJECT": 1.0}
     failing = made(replace(BASE, delivery_status="FAILED"))
     assert coverage(ENDPOINT, failing) == {"ACCEPT": 0.0, "REJECT": 0.0}
-    assert coverage(ENDPOINT, made(BASE), Allowed("s3")) == {"ACCEPT": 0.0, "REJECT": 0.0}
+    assert coverage(ENDPOINT, made(BASE), lambda _: False) == {"ACCEPT": 0.0, "REJECT": 0.0}
     assert coverage(ENDPOINT, made()) == {"ACCEPT": 0.0, "REJECT": 0.0}
 
 

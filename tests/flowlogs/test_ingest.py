@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.flowlogs.attribute import Index, Own, Place, Resource
+from exporter.flowlogs.attribute import Allowed, Index, Own, Place, Resource
 from exporter.flowlogs.ingest import Clients, Ingest, Report
+from exporter.flowlogs.sources import s3
 from exporter.flowlogs.sourcing import Settings
 from exporter.flowlogs.tally import LINES, RECORDS, REJECTED_CONNECTIONS
 from exporter.model import ACTIONS, FlowLog, Scope
@@ -380,3 +381,51 @@ def test_an_answer_without_events_is_no_empty_answer(store: Store) -> None:
     report = make_ingest(store, Clock()).run(clients(Nonsense()), make_index(BEGIN))
     assert report.counters == {}
     assert "malformed answer" in report.problems()["/group"]
+
+
+def test_a_flow_log_that_was_deleted_is_read_to_its_end(store: Store) -> None:
+    """What it had written when it was deleted is still delivered for some minutes, and counted."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    ingest = make_ingest(store, clock)
+    ingest.run(clients(logs), make_index(BEGIN))
+    clock.now += 120
+    none = replace(make_index(clock.now), chosen={}, flow_logs={}, vpc_of={})
+    ingest.run(clients(logs), none)
+    logs.put("/group", "s", record(BEGIN + 30), BEGIN + 30, clock.now + 200)
+    clock.now += 300
+    assert counted(ingest.run(clients(logs), replace(none, as_of=clock.now))) == 1
+    # Its log group may go with it: that is no problem, and after a while nobody asks any more.
+    logs.groups.clear()
+    clock.now += 60
+    assert ingest.run(clients(logs), replace(none, as_of=clock.now)).problems() == {}
+    clock.now += 2 * 3600
+    asked = len(logs.reads)
+    report = ingest.run(clients(logs), replace(none, as_of=clock.now))
+    assert (report.sources, len(logs.reads)) == ({}, asked)
+    assert counted(report) == 1
+
+
+def test_files_are_expected_where_files_are_read(store: Store) -> None:
+    """A queue's files are fetched only for flow logs whose files are read, from their bucket."""
+    file = s3.object_of(
+        "logs",
+        "AWSLogs/111122223333/vpcflowlogs/eu-west-1/2023/11/14/"
+        "111122223333_vpcflowlogs_eu-west-1_fl-1_20231114T2210Z_abc.log.gz",
+    )
+    assert file is not None
+    flow_log = replace(FLOW_LOG, destination_type="s3", destination="arn:aws:s3:::logs")
+    index = make_index(BEGIN, flow_log)
+    for allowed, expected in (("auto", True), ("s3", True), ("cloudwatch", False)):
+        settings = Settings(60, 1800, 60, Allowed(allowed))
+        ingest = Ingest(SCOPE, store, Clock(), settings)
+        nothing = Empty()
+        ingest.run({"s3": nothing}.__getitem__, index)
+        assert ingest.expects(index, file) is expected
+        assert not ingest.expects(index, file._replace(bucket="other"))
+
+
+class Empty:
+    """A bucket with nothing in it."""
+
+    def list_objects_v2(self, **_: str) -> dict[str, object]:
+        return {"KeyCount": 0}
