@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 2 ] || n=2; [ $$n -lt 4 ] || n=4; echo $$n)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove bench bench-flowlogs lint docs lock clean
+.PHONY: help programs demo test prove bench bench-flowlogs lint docs lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,12 +24,14 @@ $(READY): requirements.lock pyproject.toml hatch_build.py exporter/flowlogs/nati
 demo: $(READY) ## Run the daemon on a simulated AWS organisation (DEMO_FLAGS="--speed 60 ...")
 	@exec $(BIN)/privatelink-exporter demo $(DEMO_FLAGS)
 
-test: $(READY) ## Run every test but the slow proofs
+# Before the installation, which compiles where there is a compiler.
+programs:
 	@sh tests/programs.sh
+
+test: programs $(READY) ## Run every test but the slow proofs
 	$(BIN)/python -m pytest -m "not prove" --numprocesses $(WORKERS) --dist loadscope $(PYTEST_FLAGS)
 
-prove: $(READY) ## Run the slow proofs
-	@sh tests/programs.sh
+prove: programs $(READY) ## Run the slow proofs
 	$(BIN)/python -m pytest -m prove --timeout 1800 $(PYTEST_FLAGS)
 
 bench: $(READY) ## Measure speed

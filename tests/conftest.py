@@ -63,7 +63,7 @@ def program() -> Callable[[str], str]:
     def find(name: str) -> str:
         path = shutil.which(name)
         if path is None:
-            message = f"{name} is missing: apt-get install --no-install-recommends prometheus"
+            message = f"{name} is missing: see what tests/programs.sh would install"
             if os.environ.get("CI") == "true":
                 pytest.fail(message)
             pytest.skip(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,10 @@ def test_duckdb_answers_alike_from_both_formats(files: Data) -> None:
     assert peers.ask_duckdb(database, peers.FROM_PARQUET, files.parquet) == files.truth.answer
 
 
-@pytest.mark.skipif(bool(peers.missing_tools()), reason="zcat or awk is not installed")
-def test_awk_answers_right(files: Data, tmp_path: Path) -> None:
+def test_awk_answers_right(files: Data, tmp_path: Path, program: Callable[[str], str]) -> None:
     """The pipeline counts what a plain loop counted."""
+    program("zcat")
+    program("awk")
     peers.write_owners(tmp_path / "owners", files.interfaces)
     assert peers.zcat_awk(files.text, tmp_path / "owners") == files.truth.answer
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import random
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +29,6 @@ ROOT = Path(__file__).parents[2]
 LAYOUT = from_log_format("")
 DELIVERED = BEGIN + 600.0
 TABLE = Table(JUDGES["plain"])
-needs_library = pytest.mark.skipif(LIBRARY is None, reason="the C code was not compiled")
 
 
 def hook() -> ModuleType:
@@ -53,10 +52,9 @@ def good(seed: int, number: int, log_format: str = DEFAULT, strange: float = 0.0
     return [make_line(draw, layout, strange) for _ in range(number)]
 
 
-def test_it_is_there() -> None:
-    """Where CI has a compiler the code was compiled, from the source that is here."""
-    if os.environ.get("CI") != "true" or not hook().compiler():
-        pytest.skip("not CI, or without a compiler")
+def test_it_is_there(program: Callable[[str], str]) -> None:
+    """Where there is a compiler the code was compiled, from the source that is here."""
+    program("cc")
     assert kernel.name() == "native"
 
 
@@ -110,10 +108,10 @@ def test_a_byte_is_changed(code: str, seed: int, log_format: str) -> None:
     assert seen(read(bytes(data), KERNELS[code], layout)) == seen(judged)
 
 
-@needs_library
 @pytest.mark.parametrize("strange", [0.0, 0.5])
-def test_more_than_there_is_room_for(strange: float) -> None:
+def test_more_than_there_is_room_for(strange: float, program: Callable[[str], str]) -> None:
     """Records and odd lines beyond what is put aside at once are counted all the same."""
+    program("cc")
     lines = good(2, native.ROOM + 3000, strange=strange)
     assert LIBRARY
     found = read(b"".join(lines), partial(Compiled, LIBRARY))
@@ -163,11 +161,10 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert seen(read(b"".join(lines), kernel.chosen())) == before
 
 
-def test_building(tmp_path: Path) -> None:
+def test_building(tmp_path: Path, program: Callable[[str], str]) -> None:
     """The code compiles without a warning, and its portable part says the same as the other."""
+    program("cc")
     build = hook()
-    if not build.compiler():
-        pytest.skip("no C compiler")
     target = tmp_path / PATH.name
     assert build.build(target, "-Wall", "-Wextra", "-Wconversion", "-Werror", "-DPLAIN") is None
     assert [path.name for path in tmp_path.iterdir()] == [PATH.name]
