@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.flowlogs import tally
+from exporter.flowlogs import kernel, tally
 from exporter.publisher import Snapshot
 from exporter.web.plain import Json, rfc3339, unavailable, where
 from exporter.world import Estate
@@ -18,6 +18,8 @@ def status(snapshot: Snapshot) -> Json:
         "ready": snapshot.ready,
         "waiting_for": list(snapshot.waiting_for),
         "store_ok": world.store_ok,
+        # native, or numpy where no compiler was there when it was installed.
+        "flow_log_lines_read_by": kernel.name(),
         "config_last_reload_successful": world.reload_ok,
         "collectors": [
             {
