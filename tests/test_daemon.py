@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -222,47 +220,6 @@ def test_a_dead_resolver_delays_no_other(aws: SimulatorProcess, tmp_path: Path) 
             assert set(last.values()) == {0.0}
             problems = select(running.series(), m.DNS_NAME_PROBLEM.name, resolver=dead)
             assert {dict(labels)["problem"] for labels in problems} == {"timeout"}
-
-
-@pytest.mark.parametrize(
-    "times", [10, pytest.param(50, marks=[pytest.mark.prove, pytest.mark.timeout(600)])]
-)
-def test_killed_at_any_instant(tmp_path: Path, times: int) -> None:
-    """kill -9 again and again while records arrive: the counters equal what was delivered."""
-    draw = random.Random()
-    with simulator("--no-clock", "--speed", "600") as aws:
-        config = aws.config(tmp_path / "config.yaml")
-        arguments = (f"--config.file={config}",)
-        with exporter(aws.environment, tmp_path, *arguments) as running:
-            until(lambda: select(running.series(), m.FLOW_RECORDS.name))
-        time.sleep(2.5)  # the first window must not begin before the flow log was first seen
-        aws.control("clock", {"running": True})
-        for _ in range(times):
-            with exporter(aws.environment, tmp_path, *arguments) as running:
-                until(running.alive)
-                time.sleep(draw.uniform(0, 1.5))
-                running.process.send_signal(signal.SIGKILL)
-                running.process.wait()
-        aws.control("clock", {"running": False})
-        until(lambda: aws.control("truth")["pending"] == 0)
-        truth = aws.control("truth")["totals"]
-        assert len(truth) >= 3
-        with exporter(aws.environment, tmp_path, *arguments) as running:
-
-            def counts() -> dict[str, dict[str, list[float]]]:
-                found: dict[str, dict[str, list[float]]] = {}
-                series = running.series()
-                for i, metric in enumerate((m.FLOW_RECORDS, m.FLOW_BYTES, m.FLOW_PACKETS)):
-                    for labels, value in select(series, metric.name).items():
-                        by = dict(labels)
-                        if by["endpoint_id"] in truth and by["action"] in truth[by["endpoint_id"]]:
-                            per = found.setdefault(by["endpoint_id"], {})
-                            per.setdefault(by["action"], [0, 0, 0])[i] = value
-                return found
-
-            until(lambda: counts() == truth, what=f"counters equal {truth}")
-            time.sleep(2)
-            assert counts() == truth
 
 
 def test_stopping_takes_no_time(aws: SimulatorProcess, tmp_path: Path) -> None:

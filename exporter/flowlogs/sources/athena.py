@@ -18,10 +18,10 @@ from exporter.flowlogs.sources.athena_table import Table, column, table
 from exporter.flowlogs.sources.pushdown import (
     PATIENCE,
     Answer,
+    Bins,
     Meter,
     Pause,
     QueryFailed,
-    Tally,
     checked,
     earliest,
 )
@@ -75,9 +75,9 @@ def ask(
     a statement; AWS's errors pass. A query that still runs then is stopped.
     """
     meter = Meter() if meter is None else meter
-    tally, wanted, begin = Tally(layout), checked(interfaces), earliest(first, since)
+    bins, wanted, begin = Bins(layout), checked(interfaces), earliest(first, since)
     if not wanted or begin > last:
-        return tally.answer(meter)
+        return bins.answer(meter)
     files = table(flow_log, layout, account, region)
     # Statements that define something are not billed, so they are on no meter.
     _run(athena, settings, files.create, Pause(sleep, patience), Meter())
@@ -85,8 +85,8 @@ def ask(
         sql = select(files, layout, wanted[i : i + interfaces_per_query], begin, last)
         query_id = _run(athena, settings, sql, Pause(sleep, patience), meter)
         for row in _rows(athena, query_id):
-            _add(tally, row)
-    return tally.answer(meter)
+            _add(bins, row)
+    return bins.answer(meter)
 
 
 def select(files: Table, layout: Format, interfaces: Iterable[str], first: int, last: int) -> str:
@@ -172,8 +172,8 @@ def _rows(athena: Any, query_id: str) -> Iterator[list[str | None]]:
         token, heading = {"NextToken": answer["NextToken"]}, 0
 
 
-def _add(tally: Tally, row: list[str | None]) -> None:
+def _add(bins: Bins, row: list[str | None]) -> None:
     minute, interface_id, action, *sums, newest = row
     if newest is not None:
-        tally.seen(int(newest))
-    tally.add(int(minute or ""), interface_id or "", action or "", *(int(s or 0) for s in sums))
+        bins.seen(int(newest))
+    bins.add(int(minute or ""), interface_id or "", action or "", *(int(s or 0) for s in sums))

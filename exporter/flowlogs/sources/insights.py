@@ -17,11 +17,11 @@ from exporter.flowlogs.sources.insights_query import add, query
 from exporter.flowlogs.sources.pushdown import (
     PATIENCE,
     Answer,
+    Bins,
     Incomplete,
     Meter,
     Pause,
     QueryFailed,
-    Tally,
     checked,
     earliest,
 )
@@ -69,7 +69,7 @@ def ask(
     its limit; AWS's errors pass. What still runs then is stopped.
     """
     meter = Meter() if meter is None else meter
-    tally, pause = Tally(layout), Pause(sleep, patience)
+    bins, pause = Bins(layout), Pause(sleep, patience)
     waiting = deque(_parts(layout, checked(interfaces), earliest(first, since), last, limit))
     running: dict[str, _Part] = {}
     try:
@@ -91,11 +91,11 @@ def ask(
                     waiting.extendleft(_split(part, limit))
                     continue
                 for row in rows:
-                    add(tally, layout, row)
+                    add(bins, layout, row)
     finally:
         for query_id in running:
             attempt(partial(logs.stop_query, queryId=query_id))
-    return tally.answer(meter)
+    return bins.answer(meter)
 
 
 def _start(

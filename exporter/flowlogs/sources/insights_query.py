@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from exporter.flowlogs.formats import Format, from_log_format
-from exporter.flowlogs.sources.pushdown import Tally, refused
+from exporter.flowlogs.sources.pushdown import Bins, refused
 
 _MINUTE = "bin(1m)"
 
@@ -80,18 +80,18 @@ def _names(layout: Format) -> _Names:
     )
 
 
-def add(tally: Tally, layout: Format, row: Mapping[str, str]) -> None:
+def add(bins: Bins, layout: Format, row: Mapping[str, str]) -> None:
     """Count a row of the query's result, unless it says that there was nothing to count."""
     names = _names(layout)
     for i in range(len(names.ends)):
         if row.get(f"newest{i}"):
-            tally.seen(_whole(row[f"newest{i}"]))
+            bins.seen(_whole(row[f"newest{i}"]))
     status = row.get(names.log_status, "") if names.log_status else "OK"
     flags = row.get(names.tcp_flags, "-") if names.tcp_flags else "-"
     if status != "OK" or not (flags in ("-", "") or flags.isdecimal()):
         return
     action, records = row.get(names.action, "-"), _whole(row["records"])
-    tally.add(
+    bins.add(
         int(datetime.fromisoformat(row[_MINUTE]).replace(tzinfo=UTC).timestamp()),
         row[names.interface_id],
         action,

@@ -128,7 +128,7 @@ class Pause:
         self._delay = min(self._delay * _GROWTH, _LONGEST)
 
 
-class Tally:
+class Bins:
     """Adds up rows of results to bins; a row may be a part of a bin."""
 
     def __init__(self, layout: Format) -> None:
