@@ -95,8 +95,11 @@ def test_not_ours(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as db:
         db.execute("CREATE TABLE cats (name)")
     db.close()
+    theirs = (tmp_path / FILE).read_bytes()
     with pytest.raises(StoreError, match="another program's"):
         Store(tmp_path)
+    assert (tmp_path / FILE).read_bytes() == theirs
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
 def damage(path: Path) -> None:
@@ -138,6 +141,90 @@ def test_a_corrupt_store_is_left_as_it_is(tmp_path: Path, how: str) -> None:
     count(store)
     assert store.ok
     assert store.counters(SCOPE)[CounterKey("vpce-1", "flow_records", "REJECT")] == 4
+    store.close()
+
+
+@pytest.mark.parametrize("how", ["damaged", "cut", "empty", "removed"])
+def test_a_store_that_is_damaged_while_it_is_open(tmp_path: Path, how: str) -> None:
+    """It is not written to, neither then nor when it is closed; restored, it goes on."""
+    store = Store(tmp_path)
+    count(store, 3)
+    path = tmp_path / FILE
+    good = path.read_bytes()
+    if how == "damaged":
+        damage(path)
+    elif how == "removed":
+        path.unlink()
+    else:
+        os.truncate(path, len(good) // 2 if how == "cut" else 0)
+    bad = path.read_bytes() if path.exists() else None
+    for _ in range(2):
+        with pytest.raises(StoreError, match="Restore it"):
+            count(store)
+    assert (path.read_bytes() if path.exists() else None) == bad
+    path.write_bytes(good)
+    count(store)
+    assert store.ok
+    assert store.counters(SCOPE)[CounterKey("vpce-1", "flow_records", "REJECT")] == 4
+    damage(path)
+    bad = path.read_bytes()
+    store.close()
+    assert path.read_bytes() == bad
+
+
+def test_a_store_that_is_replaced_goes_on_in_the_new_file(tmp_path: Path) -> None:
+    """What is moved over it is used from then on, and no journal of the old one is mixed in."""
+    store = Store(tmp_path)
+    count(store, 3)
+    path = tmp_path / FILE
+    backup = tmp_path / "backup"
+    backup.write_bytes(path.read_bytes())
+    count(store, 5)
+    backup.replace(path)
+    count(store)
+    store.close()
+    again = Store(tmp_path)
+    assert again.counters(SCOPE) == {CounterKey("vpce-1", "flow_records", "REJECT"): 4}
+    again.close()
+
+
+def test_a_damaged_store_keeps_its_journal(tmp_path: Path) -> None:
+    """What a process that was killed left beside a damaged file is not written into it."""
+    store = Store(tmp_path)
+    count(store, 3)
+    store.run(lambda db: db.execute("PRAGMA wal_autocheckpoint = 0").fetchall())
+    count(store, 5)
+    journal = tmp_path / f"{FILE}-wal"
+    left = journal.read_bytes()
+    store.close()
+    whole = (tmp_path / FILE).read_bytes()
+    damage(tmp_path / FILE)
+    journal.write_bytes(left)
+    bad = (tmp_path / FILE).read_bytes()
+    store = Store(tmp_path)
+    assert store.problem is not None
+    assert f"without {FILE}-wal" in str(store.problem)
+    store.close()
+    assert (tmp_path / FILE).read_bytes() == bad
+    assert journal.read_bytes() == left
+    (tmp_path / FILE).write_bytes(whole)
+    store = Store(tmp_path)
+    assert store.counters(SCOPE) == {CounterKey("vpce-1", "flow_records", "REJECT"): 8}
+    store.close()
+
+
+def test_the_file_is_whole_after_each_commit(tmp_path: Path) -> None:
+    """A copy of the file alone has all that was committed, and the journal stays small."""
+    store = Store(tmp_path / "state")
+    many = {CounterKey(f"vpce-{i}", "flow_records", "REJECT"): 1 for i in range(50_000)}
+    store.commit(SCOPE, store.source(SCOPE, "cloudwatch", "/g").id, Batch(counters=many))
+    count(store)
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / FILE).write_bytes((tmp_path / "state" / FILE).read_bytes())
+    assert (tmp_path / "state" / f"{FILE}-wal").stat().st_size <= 1024 * 1024
+    copy = Store(tmp_path / "copy")
+    assert copy.counters(SCOPE) == store.counters(SCOPE)
+    copy.close()
     store.close()
 
 
