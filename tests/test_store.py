@@ -323,6 +323,51 @@ def test_what_was_spent_survives(tmp_path: Path) -> None:
         store.close()
     store = Store(tmp_path)
     assert store.spent() == {("logs", "StartQuery", "2023-11-14"): 0.5}
+    for day in ("2023-11-15", "2023-11-16"):
+        store.spend("logs", "StartQuery", day, 0.25)
+    today, before = ("logs", "StartQuery", "2023-11-16"), ("logs", "StartQuery", "")
+    assert store.spent() == {today: 0.25, before: 0.75}
+    store.close()
+
+
+def test_counters_go_a_month_after_their_endpoint(tmp_path: Path) -> None:
+    """One whose last interface was listed a month ago has none; one that is there keeps them."""
+    store = Store(tmp_path)
+    day = 86400.0
+    other = known(0)._replace(interface_id="eni-2", endpoint_id="vpce-2")
+    mine, theirs = (CounterKey(f"vpce-{i}", "flow_records", "REJECT") for i in (1, 2))
+    source = store.source(SCOPE, "s3", "fl-1").id
+    store.remember(SCOPE, [known(0), other], 0, 50)
+    store.commit(SCOPE, source, Batch(counters={mine: 1, theirs: 1}))
+    assert store.remember(SCOPE, [other], 30 * day, 50).keys() == {"eni-2"}
+    assert store.counters(SCOPE) == {mine: 1, theirs: 1}
+    store.remember(SCOPE, [other], 30 * day + 1, 50)
+    assert store.counters(SCOPE) == {theirs: 1}
+    store.close()
+
+
+def test_an_interface_that_returns_is_new(tmp_path: Path) -> None:
+    """While nobody remembered it, its address may have been another one's."""
+    store = Store(tmp_path)
+    store.remember(SCOPE, [known(0, born=40.0)], 100, 50)
+    store.remember(SCOPE, [known(0)._replace(interface_id="eni-2")], 200, 50)
+    assert store.remember(SCOPE, [known(0, born=40.0)], 300, 150)["eni-1"].born == 200.0
+    store.close()
+
+
+def test_identities_of_a_source_that_has_gone_are_forgotten(tmp_path: Path) -> None:
+    """A month later they go; those of one that is there stay until it has been read."""
+    store = Store(tmp_path)
+    day = 86400.0
+    line = Seen(5000, b"a")
+    sources = [store.source(SCOPE, "cloudwatch", name).id for name in ("/gone", "/there")]
+    for source in sources:
+        store.commit(SCOPE, source, Batch(seen={line}, read_to=9.0))
+    store.retire(SCOPE, {"/there"}, 30 * day)
+    assert [store.unseen(source, [line]) for source in sources] == [set(), set()]
+    store.retire(SCOPE, {"/there"}, 31 * day)
+    assert [store.unseen(source, [line]) for source in sources] == [{line}, set()]
+    assert store.source(SCOPE, "cloudwatch", "/gone").forgotten == day * 1000
     store.close()
 
 
