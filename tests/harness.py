@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,14 +158,21 @@ class ExporterProcess:
 
 @contextmanager
 def exporter(
-    environment: Mapping[str, str], directory: Path, *arguments: str
+    environment: Mapping[str, str],
+    directory: Path,
+    *arguments: str,
+    through: Sequence[str] = (),
 ) -> Iterator[ExporterProcess]:
-    """Run the exporter on a free port; its state and log are in the directory."""
+    """Run the exporter on a free port; its state and log are in the directory.
+
+    `through` is a command that becomes the one that follows it.
+    """
     port = free_port()
     log = directory / "exporter.log"
     with log.open("a") as output:
         process = subprocess.Popen(
             [
+                *through,
                 sys.executable,
                 "-m",
                 "exporter",

@@ -95,8 +95,11 @@ def test_not_ours(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as db:
         db.execute("CREATE TABLE cats (name)")
     db.close()
+    theirs = (tmp_path / FILE).read_bytes()
     with pytest.raises(StoreError, match="another program's"):
         Store(tmp_path)
+    assert (tmp_path / FILE).read_bytes() == theirs
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
 def damage(path: Path) -> None:
@@ -138,6 +141,90 @@ def test_a_corrupt_store_is_left_as_it_is(tmp_path: Path, how: str) -> None:
     count(store)
     assert store.ok
     assert store.counters(SCOPE)[CounterKey("vpce-1", "flow_records", "REJECT")] == 4
+    store.close()
+
+
+@pytest.mark.parametrize("how", ["damaged", "cut", "empty", "removed"])
+def test_a_store_that_is_damaged_while_it_is_open(tmp_path: Path, how: str) -> None:
+    """It is not written to, neither then nor when it is closed; restored, it goes on."""
+    store = Store(tmp_path)
+    count(store, 3)
+    path = tmp_path / FILE
+    good = path.read_bytes()
+    if how == "damaged":
+        damage(path)
+    elif how == "removed":
+        path.unlink()
+    else:
+        os.truncate(path, len(good) // 2 if how == "cut" else 0)
+    bad = path.read_bytes() if path.exists() else None
+    for _ in range(2):
+        with pytest.raises(StoreError, match="Restore it"):
+            count(store)
+    assert (path.read_bytes() if path.exists() else None) == bad
+    path.write_bytes(good)
+    count(store)
+    assert store.ok
+    assert store.counters(SCOPE)[CounterKey("vpce-1", "flow_records", "REJECT")] == 4
+    damage(path)
+    bad = path.read_bytes()
+    store.close()
+    assert path.read_bytes() == bad
+
+
+def test_a_store_that_is_replaced_goes_on_in_the_new_file(tmp_path: Path) -> None:
+    """What is moved over it is used from then on, and no journal of the old one is mixed in."""
+    store = Store(tmp_path)
+    count(store, 3)
+    path = tmp_path / FILE
+    backup = tmp_path / "backup"
+    backup.write_bytes(path.read_bytes())
+    count(store, 5)
+    backup.replace(path)
+    count(store)
+    store.close()
+    again = Store(tmp_path)
+    assert again.counters(SCOPE) == {CounterKey("vpce-1", "flow_records", "REJECT"): 4}
+    again.close()
+
+
+def test_a_damaged_store_keeps_its_journal(tmp_path: Path) -> None:
+    """What a process that was killed left beside a damaged file is not written into it."""
+    store = Store(tmp_path)
+    count(store, 3)
+    store.run(lambda db: db.execute("PRAGMA wal_autocheckpoint = 0").fetchall())
+    count(store, 5)
+    journal = tmp_path / f"{FILE}-wal"
+    left = journal.read_bytes()
+    store.close()
+    whole = (tmp_path / FILE).read_bytes()
+    damage(tmp_path / FILE)
+    journal.write_bytes(left)
+    bad = (tmp_path / FILE).read_bytes()
+    store = Store(tmp_path)
+    assert store.problem is not None
+    assert f"without {FILE}-wal" in str(store.problem)
+    store.close()
+    assert (tmp_path / FILE).read_bytes() == bad
+    assert journal.read_bytes() == left
+    (tmp_path / FILE).write_bytes(whole)
+    store = Store(tmp_path)
+    assert store.counters(SCOPE) == {CounterKey("vpce-1", "flow_records", "REJECT"): 8}
+    store.close()
+
+
+def test_the_file_is_whole_after_each_commit(tmp_path: Path) -> None:
+    """A copy of the file alone has all that was committed, and the journal stays small."""
+    store = Store(tmp_path / "state")
+    many = {CounterKey(f"vpce-{i}", "flow_records", "REJECT"): 1 for i in range(50_000)}
+    store.commit(SCOPE, store.source(SCOPE, "cloudwatch", "/g").id, Batch(counters=many))
+    count(store)
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / FILE).write_bytes((tmp_path / "state" / FILE).read_bytes())
+    assert (tmp_path / "state" / f"{FILE}-wal").stat().st_size <= 1024 * 1024
+    copy = Store(tmp_path / "copy")
+    assert copy.counters(SCOPE) == store.counters(SCOPE)
+    copy.close()
     store.close()
 
 
@@ -236,6 +323,51 @@ def test_what_was_spent_survives(tmp_path: Path) -> None:
         store.close()
     store = Store(tmp_path)
     assert store.spent() == {("logs", "StartQuery", "2023-11-14"): 0.5}
+    for day in ("2023-11-15", "2023-11-16"):
+        store.spend("logs", "StartQuery", day, 0.25)
+    today, before = ("logs", "StartQuery", "2023-11-16"), ("logs", "StartQuery", "")
+    assert store.spent() == {today: 0.25, before: 0.75}
+    store.close()
+
+
+def test_counters_go_a_month_after_their_endpoint(tmp_path: Path) -> None:
+    """One whose last interface was listed a month ago has none; one that is there keeps them."""
+    store = Store(tmp_path)
+    day = 86400.0
+    other = known(0)._replace(interface_id="eni-2", endpoint_id="vpce-2")
+    mine, theirs = (CounterKey(f"vpce-{i}", "flow_records", "REJECT") for i in (1, 2))
+    source = store.source(SCOPE, "s3", "fl-1").id
+    store.remember(SCOPE, [known(0), other], 0, 50)
+    store.commit(SCOPE, source, Batch(counters={mine: 1, theirs: 1}))
+    assert store.remember(SCOPE, [other], 30 * day, 50).keys() == {"eni-2"}
+    assert store.counters(SCOPE) == {mine: 1, theirs: 1}
+    store.remember(SCOPE, [other], 30 * day + 1, 50)
+    assert store.counters(SCOPE) == {theirs: 1}
+    store.close()
+
+
+def test_an_interface_that_returns_is_new(tmp_path: Path) -> None:
+    """While nobody remembered it, its address may have been another one's."""
+    store = Store(tmp_path)
+    store.remember(SCOPE, [known(0, born=40.0)], 100, 50)
+    store.remember(SCOPE, [known(0)._replace(interface_id="eni-2")], 200, 50)
+    assert store.remember(SCOPE, [known(0, born=40.0)], 300, 150)["eni-1"].born == 200.0
+    store.close()
+
+
+def test_identities_of_a_source_that_has_gone_are_forgotten(tmp_path: Path) -> None:
+    """A month later they go; those of one that is there stay until it has been read."""
+    store = Store(tmp_path)
+    day = 86400.0
+    line = Seen(5000, b"a")
+    sources = [store.source(SCOPE, "cloudwatch", name).id for name in ("/gone", "/there")]
+    for source in sources:
+        store.commit(SCOPE, source, Batch(seen={line}, read_to=9.0))
+    store.retire(SCOPE, {"/there"}, 30 * day)
+    assert [store.unseen(source, [line]) for source in sources] == [set(), set()]
+    store.retire(SCOPE, {"/there"}, 31 * day)
+    assert [store.unseen(source, [line]) for source in sources] == [{line}, set()]
+    assert store.source(SCOPE, "cloudwatch", "/gone").forgotten == day * 1000
     store.close()
 
 

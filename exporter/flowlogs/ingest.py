@@ -152,7 +152,7 @@ class Ingest:
             }
             self._picker.watch(index.as_of, self._sources)
             self._passes += 1
-            context.notes.save(self.clock())
+            self._save(context)
             return self.committed()
 
     def notified(self, clients: Clients, index: Index, files: Iterable[Object]) -> set[str]:
@@ -176,8 +176,15 @@ class Ingest:
                 self._note(flow_log_id, objects.problem)
                 self._notified[flow_log_id] = self.clock()
                 done |= objects.done
-            context.notes.save(self.clock())
+            self._save(context)
         return done
+
+    def _save(self, context: Pass) -> None:
+        """Save what is noted, and drop what nothing will ask for again."""
+        now, index = self.clock(), context.index
+        context.notes.save(now, {own.endpoint_id for own in index.own.values()})
+        destinations = {flow_log.destination for flow_log in index.flow_logs.values()}
+        self.store.retire(self.scope, destinations | index.flow_logs.keys(), index.as_of)
 
     def _note(self, flow_log_id: str, problem: Unavailable[None] | None) -> None:
         """Note how files went that notifications named."""

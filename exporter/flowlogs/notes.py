@@ -7,12 +7,22 @@ rejected is saved at the end of a pass, so that a pass that is killed is missing
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exporter.flowlogs.sketch import Sketch
-from exporter.flowlogs.tally import BUCKET, KEPT, PORTS_ACCEPTED, Port, Rejected, Tally
+from exporter.flowlogs.tally import (
+    BUCKET,
+    KEPT,
+    OTHER,
+    PORTS_A_MINUTE,
+    PORTS_ACCEPTED,
+    Port,
+    Rejected,
+    Tally,
+)
 from exporter.model import Scope
 from exporter.store import Batch, Store
 
@@ -69,10 +79,9 @@ class Notes:
         batch.counters = tally.counters
         batch.newest = tally.newest
         oldest = now - KEPT - BUCKET
-        for (endpoint_id, minute), ports in tally.recent.items():
-            if minute >= oldest:
-                for port, amount in ports.items():
-                    batch.recent[endpoint_id, minute, port.protocol, port.port] = amount
+        batch.recent = self._recent(
+            {key: ports for key, ports in tally.recent.items() if key[1] >= oldest}
+        )
         accepted: set[Port] = set()
         for port in tally.accepted:
             known = self._accepted.get(port.endpoint_id, set())
@@ -92,13 +101,40 @@ class Notes:
                 self._rejected.setdefault(key, Sketch()).merge(sketch)
                 self._changed.add(key)
 
-    def save(self, now: float) -> None:
-        """Save who was rejected, and forget whom nobody asks about; raises StoreError."""
+    def _recent(
+        self, ports_of: Mapping[tuple[str, int], Mapping[Port, int]]
+    ) -> dict[tuple[str, int, int, int], int]:
+        """Return what a batch adds to recent rejects: no more ports in a minute than there may be.
+
+        However many tallies tell of that minute.
+        """
+        found: Counter[tuple[str, int, int, int]] = Counter()
+        stored = self._store.recent_ports(self._scope, ports_of)
+        for (endpoint_id, minute), ports in ports_of.items():
+            known = {port for port in stored[endpoint_id, minute] if port != OTHER}
+            for port, amount in ports.items():
+                named = port.protocol, port.port
+                if named != OTHER and named not in known:
+                    if len(known) < PORTS_A_MINUTE:
+                        known.add(named)
+                    else:
+                        named = OTHER
+                found[endpoint_id, minute, *named] += amount
+        return found
+
+    def save(self, now: float, endpoint_ids: Collection[str]) -> None:
+        """Save who was rejected, and forget whom nobody asks about; raises StoreError.
+
+        Of an endpoint that is none of these any more no record can come.
+        """
         oldest = now - KEPT - BUCKET
         self._rejected = {key: s for key, s in self._rejected.items() if key[1] >= oldest}
         changed = {key: _write(s) for key, s in self._rejected.items() if key in self._changed}
-        self._store.note(self._scope, changed, oldest)
+        gone = self._accepted.keys() - set(endpoint_ids)
+        self._store.note(self._scope, changed, oldest, gone)
         self._changed.clear()
+        for endpoint_id in gone:
+            del self._accepted[endpoint_id]
 
     def noted(self) -> Noted:
         """Return what is noted; raises StoreError."""

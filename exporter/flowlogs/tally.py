@@ -29,6 +29,8 @@ RESULTS = (
 
 # A scan of all ports must not make a row for each; and the rejected of how long ago are kept.
 PORTS_A_MINUTE, PORTS_ACCEPTED = 64, 32
+# The protocol and port of all the others.
+OTHER = -1, -1
 BUCKET = 900
 KEPT = 3600
 
@@ -154,7 +156,7 @@ class Tally:
             ports = self.recent[bucket] = {}
         of = Port(bucket[0], protocol, port)
         if len(ports) >= PORTS_A_MINUTE and of not in ports:
-            of = Port(bucket[0], -1, -1)
+            of = Port(bucket[0], *OTHER)
         ports[of] = ports.get(of, 0) + amount
 
     def merge(self, other: Tally) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -10,12 +11,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from exporter.store.file import Owner, Stamp, check, journal_of, stamp
 from exporter.store.schema import VERSION, VERSIONS
 
 T = TypeVar("T")
 
 FILE = "privatelink-exporter.sqlite"
 _APPLICATION_ID = 0x504C4558  # "PLEX"
+# What the journal keeps of its room after a large transaction, in bytes.
+_JOURNAL = 1024 * 1024
 
 
 class StoreError(Exception):
@@ -30,7 +34,8 @@ class Database:
     """A database file; every statement runs on its one thread, callers wait for theirs.
 
     One that cannot be read or written stays as it is: each further use tries to open it again, so
-    that what was restored or made room for goes on.
+    that what was restored or made room for goes on. One that somebody else has replaced or changed
+    since the last use is looked through before anything is written to it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -43,6 +48,9 @@ class Database:
         self._directory = directory
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._open: sqlite3.Connection | None = None
+        # The file as this process left it, None before it was whole.
+        self._left: Stamp | None = None
+        self._whole = False
         # Why it cannot be used, None when it can.
         self.problem: StoreError | None = None
         try:
@@ -80,12 +88,14 @@ class Database:
                 self.problem = error
                 raise
             except (sqlite3.Error, OverflowError) as error:
-                failed = StoreError(f"The store {self.path} failed: {error}{_remedy(error)}")
+                failed = StoreError(f"The store {self.path} failed: {error}{self._remedy(error)}")
                 # An integrity error says that the statement is wrong, not the file.
                 if not isinstance(error, sqlite3.IntegrityError | OverflowError):
                     self._drop()
+                    self._whole = self._whole and isinstance(error, sqlite3.OperationalError)
                 self.problem = failed
                 raise failed from error
+            self._left = stamp(self.path)
             return result
 
         try:
@@ -113,47 +123,82 @@ class Database:
             self._open.close()
             self._open = None
 
+    def _let_go(self, found: Stamp | None) -> None:
+        """Close what somebody else has replaced, changed or removed, without writing to it.
+
+        What was committed is in the file already. The journal beside it must not become that of
+        the file that is there now.
+        """
+        if self._open is not None and self._left and not self._left.is_same_file(found):
+            with contextlib.suppress(sqlite3.Error):
+                self._open.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._drop()
+        self._whole = False
+
     def _connection(self) -> sqlite3.Connection:
-        if self._open is None:
-            try:
-                self._directory.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
+        found = stamp(self.path)
+        if self._left and found != self._left:
+            self._let_go(found)
+            if found is None or not found.size:
                 raise StoreError(
-                    f"The store's directory {self._directory} cannot be made: {error.strerror}. "
-                    "Name another one with --storage.path."
-                ) from None
-            db: sqlite3.Connection | None = None
-            try:
-                db = sqlite3.connect(self.path, timeout=0, check_same_thread=False)
-                self._prepare(db)
-            except (sqlite3.Error, StoreError) as error:
-                if db is not None:
-                    db.close()
-                raise self._refusal(error) from None
-            self._open = db
+                    f"The store {self.path} was {'emptied' if found else 'removed'} while it was "
+                    "in use, or cannot be seen any more. Restore it, or start anew without it: the "
+                    "counters then start from 0."
+                )
+        if self._open is None:
+            self._open = self._opened()
+            self._left = stamp(self.path)
+            self._whole = True
         return self._open
 
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        """Take the lock, and bring the schema up to date; raises StoreRefused on another's."""
-        # The lock is held as long as the process lives, and goes with it however it ends.
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("BEGIN IMMEDIATE")
-        version: int = db.execute("PRAGMA user_version").fetchone()[0]
-        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        application = db.execute("PRAGMA application_id").fetchone()[0]
-        if tables and application != _APPLICATION_ID:
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"The store's directory {self._directory} cannot be made: {error.strerror}. "
+                "Name another one with --storage.path."
+            ) from None
+        db: sqlite3.Connection | None = None
+        try:
+            if not self._whole:
+                self._refuse(check(self.path))
+            db = sqlite3.connect(self.path, timeout=0, check_same_thread=False)
+            self._prepare(db)
+        except (sqlite3.Error, StoreError) as error:
+            if db is not None:
+                db.close()
+            raise self._refusal(error) from None
+        return db
+
+    def _refuse(self, owner: Owner | None) -> None:
+        """Raise StoreRefused for a database that is another's, or a newer exporter's."""
+        if owner is None:
+            return
+        if owner.application != _APPLICATION_ID:
             raise StoreRefused(
                 f"{self.path} is another program's database. "
                 "Name another directory with --storage.path."
             )
-        if version > VERSION:
+        if owner.version > VERSION:
             raise StoreRefused(
-                f"The store {self.path} was written by a newer exporter (schema {version}, "
+                f"The store {self.path} was written by a newer exporter (schema {owner.version}, "
                 f"this one knows {VERSION}). Run that version again, or name another "
                 "directory with --storage.path; its counters start from 0."
             )
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Take the lock, and bring the schema up to date."""
+        # The lock is held as long as the process lives, and goes with it however it ends.
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        # What is committed goes into the file at once: so the journal stays small, a copy of the
+        # file is whole, and closing writes nothing to a file that was damaged meanwhile.
+        db.execute("PRAGMA wal_autocheckpoint = 1")
+        db.execute(f"PRAGMA journal_size_limit = {_JOURNAL}")
+        db.execute("BEGIN IMMEDIATE")
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
         for statements in VERSIONS[version:]:
             for statement in statements:
                 db.execute(statement)
@@ -180,14 +225,17 @@ class Database:
                 "able to read and write it and its directory; or name another directory with "
                 "--storage.path."
             )
-        return StoreError(f"The store {self.path} cannot be read: {error}{_remedy(error)}")
+        return StoreError(f"The store {self.path} cannot be read: {error}{self._remedy(error)}")
 
-
-def _remedy(error: Exception) -> str:
-    text = str(error)
-    if "malformed" in text or "not a database" in text:
-        return (
-            ". It is left as it is. Restore it from a backup, or move it away: the counters then "
-            "start from 0"
-        )
-    return ". Make room on the disk; nothing that was committed is lost" if "full" in text else ""
+    def _remedy(self, error: Exception) -> str:
+        text = str(error)
+        if "malformed" in text or "not a database" in text:
+            journal = stamp(journal_of(self.path))
+            beside = f" without {journal_of(self.path).name}" if journal and journal.size else ""
+            return (
+                f". It is left as it is. Restore it from a backup{beside}, or move it away and "
+                "start anew: the counters then start from 0"
+            )
+        if "full" in text:
+            return ". Make room on the disk; nothing that was committed is lost"
+        return ""

@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 from exporter.model import Scope
 from exporter.store.database import Database
+from exporter.store.retention import forget, remembers, retire_endpoints, scope_of
 
 # A source that was read last so long ago is not read any more.
 _GIVEN_UP = 7 * 86400.0
+# What has not been there for so long does not come back.
+_RETIRED = 30 * 86400.0
 
 
 class CounterKey(NamedTuple):
@@ -127,6 +130,23 @@ class Store(Database):
 
         return self.run(read)
 
+    def recent_ports(
+        self, scope: Scope, minutes: Iterable[tuple[str, int]]
+    ) -> Mapping[tuple[str, int], set[tuple[int, int]]]:
+        """Return the protocols and ports of rejected records, by endpoint and minute."""
+        wanted = list(minutes)
+
+        def read(
+            db: sqlite3.Connection,
+        ) -> Mapping[tuple[str, int], set[tuple[int, int]]]:
+            find = (
+                "SELECT protocol, port FROM recent "
+                "WHERE account=? AND region=? AND endpoint_id=? AND minute=?"
+            )
+            return {x: set(db.execute(find, (*scope_of(scope), *x)).fetchall()) for x in wanted}
+
+        return self.run(read) if wanted else {}
+
     def accepted(self, scope: Scope) -> frozenset[tuple[str, int, int]]:
         """Return the ports that have accepted, by endpoint, protocol and port."""
         return self.run(
@@ -175,7 +195,8 @@ class Store(Database):
         """Return the interfaces listed and those that went less than `keep` seconds ago.
 
         That is `keep` seconds before what is still to be read, where reading is behind. One that is
-        new was born when the listed row says, but not before the last listing.
+        new, or returns after that, was born when the listed row says, but not before the last
+        listing. The counters of an endpoint go a month after its last interface.
         """
         where = scope_of(scope)
 
@@ -183,12 +204,18 @@ class Store(Database):
             before = db.execute(
                 "SELECT max(last_listed) FROM interface WHERE account=? AND region=?", where
             ).fetchone()[0]
+            behind = db.execute(
+                "SELECT min(read_to) FROM source WHERE account=? AND region=? AND read_to>?",
+                (*where, as_of - _GIVEN_UP),
+            ).fetchone()[0]
+            bound = min(as_of, behind or as_of) - keep
             db.executemany(
                 "INSERT INTO interface (account, region, interface_id, endpoint_id, vpc_id, "
                 "subnet_id, addresses, born, last_listed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET endpoint_id=excluded.endpoint_id, "
                 "vpc_id=excluded.vpc_id, subnet_id=excluded.subnet_id, "
-                "addresses=excluded.addresses, last_listed=excluded.last_listed",
+                "addresses=excluded.addresses, last_listed=excluded.last_listed, "
+                "born=CASE WHEN last_listed<? THEN excluded.born ELSE born END",
                 [
                     (
                         *where,
@@ -199,22 +226,16 @@ class Store(Database):
                         " ".join(x.addresses),
                         max(x.born, before or 0.0),
                         as_of,
+                        bound,
                     )
                     for x in listed
                 ],
             )
-            behind = db.execute(
-                "SELECT min(read_to) FROM source WHERE account=? AND region=? AND read_to>?",
-                (*where, as_of - _GIVEN_UP),
-            ).fetchone()[0]
-            db.execute(
-                "DELETE FROM interface WHERE account=? AND region=? AND last_listed<?",
-                (*where, min(as_of, behind or as_of) - keep),
-            )
+            retire_endpoints(db, scope, min(as_of - _RETIRED, bound))
             rows = db.execute(
                 "SELECT interface_id, endpoint_id, vpc_id, subnet_id, addresses, born, last_listed "
-                "FROM interface WHERE account=? AND region=?",
-                where,
+                "FROM interface WHERE account=? AND region=? AND last_listed>=?",
+                (*where, bound),
             )
             return {
                 i: KnownInterface(i, endpoint, vpc, subnet, tuple(text.split()), born, last)
@@ -357,16 +378,21 @@ class Store(Database):
             if batch.read_to is not None:
                 db.execute("UPDATE source SET read_to=? WHERE id=?", (batch.read_to, source))
             if batch.forget_before is not None:
-                _forget(db, source, batch.forget_before)
+                forget(db, source, batch.forget_before)
 
         self.write(write)
 
     def note(
-        self, scope: Scope, rejected: Mapping[tuple[str, int], str], fade_before: float
+        self,
+        scope: Scope,
+        rejected: Mapping[tuple[str, int], str],
+        fade_before: float,
+        gone: Collection[str] = (),
     ) -> None:
         """Write who was rejected, by endpoint and quarter of an hour, for what was there.
 
-        What was rejected before `fade_before` (seconds) goes.
+        What was rejected before `fade_before` (seconds) goes, and the ports that have accepted of
+        endpoints that are gone.
         """
         where = scope_of(scope)
 
@@ -381,40 +407,55 @@ class Store(Database):
                     f"WHERE account=? AND region=? AND {column}<?",
                     (*where, fade_before),
                 )
+            db.executemany(
+                "DELETE FROM accepted WHERE account=? AND region=? AND endpoint_id=?",
+                [(*where, endpoint_id) for endpoint_id in gone],
+            )
+
+        self.write(write)
+
+    def retire(self, scope: Scope, names: Collection[str], now: float) -> None:
+        """Drop what was remembered by identity of sources that have gone a month ago.
+
+        `names` are those that are there: log groups and flow logs. One that comes back is not read
+        from before then.
+        """
+        before = now - _RETIRED
+
+        def write(db: sqlite3.Connection) -> None:
+            rows = db.execute(
+                "SELECT id, name FROM source WHERE account=? AND region=? "
+                "AND coalesce(read_to, 0)<?",
+                (*scope_of(scope), before),
+            )
+            for source, name in rows.fetchall():
+                if name not in names and remembers(db, source, int(before * 1000)):
+                    forget(db, source, int(before * 1000))
 
         self.write(write)
 
     def spend(self, aws_service: str, operation: str, day: str, dollars: float) -> None:
-        """Add to what calls have cost, by an estimate, on a day (UTC)."""
-        self.write(
-            lambda db: db.execute(
-                "INSERT INTO cost VALUES (?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET dollars = dollars + excluded.dollars",
-                (aws_service, operation, day, dollars),
-            )
+        """Add to what calls have cost, by an estimate, on a day (UTC); earlier days become one."""
+        add = (
+            "INSERT INTO cost VALUES (?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET dollars = dollars + excluded.dollars"
         )
 
+        def write(db: sqlite3.Connection) -> None:
+            earlier = db.execute(
+                "SELECT aws_service, operation, '', dollars FROM cost WHERE day>'' AND day<?",
+                (day,),
+            ).fetchall()
+            db.execute("DELETE FROM cost WHERE day>'' AND day<?", (day,))
+            db.executemany(add, [*earlier, (aws_service, operation, day, dollars)])
+
+        self.write(write)
+
     def spent(self) -> Mapping[tuple[str, str, str], float]:
-        """Return what calls have cost, by service, operation and day."""
+        """Return what calls have cost, by service, operation and day; '' for all earlier days."""
 
         def read(db: sqlite3.Connection) -> Mapping[tuple[str, str, str], float]:
             rows = db.execute("SELECT aws_service, operation, day, dollars FROM cost")
             return {(service, operation, day): n for service, operation, day, n in rows}
 
         return self.run(read)
-
-
-def scope_of(scope: Scope) -> tuple[str, str]:
-    """Return a scope as the tables have it."""
-    return scope.account, scope.region
-
-
-def _forget(db: sqlite3.Connection, source: int, before: int) -> None:
-    """Drop what is older than `before` (milliseconds) of a source, and remember that it is."""
-    for table in ("seen", "object"):
-        db.execute(
-            f"DELETE FROM {table} WHERE source=? AND start<?",  # noqa: S608  # names of our own
-            (source, before),
-        )
-    db.execute("DELETE FROM bin WHERE source=? AND minute<?", (source, before // 1000))
-    db.execute("UPDATE source SET forgotten=max(forgotten, ?) WHERE id=?", (before, source))

@@ -1,0 +1,75 @@
+"""What is noted beside the counters stays bounded for each endpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exporter.flowlogs.notes import Notes
+from exporter.flowlogs.tally import (
+    KEPT,
+    OTHER,
+    PORTS_A_MINUTE,
+    PORTS_ACCEPTED,
+    Port,
+    Rejected,
+    Tally,
+)
+from exporter.store import Batch, Store
+from tests.flowlogs.estate import BEGIN, SCOPE
+
+MINUTE = int(BEGIN) // 60 * 60
+
+
+def rejects(ports: range) -> Tally:
+    """Return a tally of one reject at each of the ports."""
+    tally = Tally()
+    tally.rejects(("vpce-1", Rejected("", p, 6, "endpoint"), MINUTE) for p in ports)
+    return tally
+
+
+def test_a_scan_of_ports_that_comes_in_many_files_has_64_ports_a_minute(tmp_path: Path) -> None:
+    """The others become one, whatever came in which file and after a restart; none is lost."""
+    step = PORTS_A_MINUTE // 2
+    for first in range(0, 10 * step, step):
+        store = Store(tmp_path)
+        source = store.source(SCOPE, "s3", "fl-1").id
+        notes = Notes(store, SCOPE)
+        notes.commit(source, Batch(), rejects(range(first, first + step)), BEGIN)
+        notes.commit(source, Batch(), rejects(range(10)), BEGIN)
+        recent = notes.noted().recent
+        store.close()
+    named = {(proto, port) for _, _, proto, port in recent}
+    assert named == {OTHER, *((6, port) for port in range(PORTS_A_MINUTE))}
+    assert recent["vpce-1", MINUTE, 6, 1] == 11
+    assert recent["vpce-1", MINUTE, *OTHER] == 8 * step
+    assert sum(recent.values()) == 10 * (step + 10)
+
+
+def test_recent_rejects_fade(tmp_path: Path) -> None:
+    """What is older than an hour and a quarter goes, and is not noted again."""
+    store = Store(tmp_path)
+    source = store.source(SCOPE, "s3", "fl-1").id
+    notes = Notes(store, SCOPE)
+    later = MINUTE + KEPT + 1000
+    notes.commit(source, Batch(), rejects(range(3)), BEGIN)
+    notes.save(later, {"vpce-1"})
+    notes.commit(source, Batch(), rejects(range(3)), later)
+    assert not notes.noted().recent
+    store.close()
+
+
+def test_accepted_ports_go_with_their_endpoint(tmp_path: Path) -> None:
+    """An endpoint has so many at most, and none once it has gone; a restart knows it too."""
+    store = Store(tmp_path)
+    source = store.source(SCOPE, "s3", "fl-1").id
+    notes = Notes(store, SCOPE)
+    for endpoint_id in ("vpce-1", "vpce-2"):
+        for first in range(0, 60, 20):
+            ports = {Port(endpoint_id, 6, p) for p in range(first, first + 20)}
+            notes.commit(source, Batch(), Tally(accepted=ports), BEGIN)
+    assert len(notes.noted().accepted) == 2 * PORTS_ACCEPTED
+    notes.save(BEGIN, {"vpce-2"})
+    for noted in (notes.noted(), Notes(store, SCOPE).noted()):
+        assert len(noted.accepted) == PORTS_ACCEPTED
+        assert {port.endpoint_id for port in noted.accepted} == {"vpce-2"}
+    store.close()
