@@ -199,7 +199,7 @@ def test_the_build_stage(lock: str, tmp_path: Path) -> None:
                     shutil.copytree(ROOT / source, to, dirs_exist_ok=True)
                 else:
                     shutil.copy(ROOT / source, to)
-        elif word == "RUN":
+        elif word == "RUN" and "apt-get" not in rest:  # this host has its own compiler
             command = rest.replace("/opt/", f"{tmp_path}/opt/")
             environment = {
                 **os.environ,
@@ -210,5 +210,6 @@ def test_the_build_stage(lock: str, tmp_path: Path) -> None:
     venv = tmp_path / "opt" / "privatelink-exporter"
     (site,) = venv.glob("lib/python3*/site-packages")
     assert not (site / "pip").exists()
+    assert (site / "exporter" / "flowlogs" / "native" / "libscan.so").exists()
     assert (site / "moto").exists() == (lock == "demo.lock")
     serves(venv / "bin" / "privatelink-exporter", site, tmp_path)
