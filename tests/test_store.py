@@ -180,7 +180,10 @@ def test_a_store_that_is_replaced_goes_on_in_the_new_file(tmp_path: Path) -> Non
     backup = tmp_path / "backup"
     backup.write_bytes(path.read_bytes())
     count(store, 5)
+    before = store.source(SCOPE, "cloudwatch", "/g").id
     backup.replace(path)
+    with pytest.raises(StoreError, match="with the next pass"):
+        store.commit(SCOPE, before, Batch(read_to=9.0))
     count(store)
     store.close()
     again = Store(tmp_path)
@@ -232,14 +235,15 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     """A commit that finds no room changes nothing, and works again when there is some."""
     store = Store(tmp_path)
     count(store)
+    source = store.source(SCOPE, "cloudwatch", "/g").id
     pages = store.run(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
     store.run(lambda db: db.execute(f"PRAGMA max_page_count = {pages}").fetchall())
     many = {CounterKey(f"vpce-{i}", "flow_records", "REJECT"): 1 for i in range(10_000)}
     with pytest.raises(StoreError, match=r"full.*nothing that was committed is lost"):
-        store.commit(SCOPE, 1, Batch(counters=many))
+        store.commit(SCOPE, source, Batch(counters=many))
     assert store.problem is not None
     assert store.counters(SCOPE) == {CounterKey("vpce-1", "flow_records", "REJECT"): 1}
-    store.commit(SCOPE, 1, Batch(counters=many))  # opened again, the limit is gone
+    store.commit(SCOPE, source, Batch(counters=many))  # opened again, the limit is gone
     assert store.ok
     assert len(store.counters(SCOPE)) == 10_000
     store.close()

@@ -106,6 +106,8 @@ class Ingest:
     _by_file: frozenset[str] | None = None
     _notes: Notes | None = None
     _index: Index | None = None
+    # The store's file that all of this was found in.
+    _opening: int = 0
     # Notifications come beside the passes.
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _teller: Teller = field(init=False)
@@ -142,6 +144,7 @@ class Ingest:
         One that cannot be read is reported and leaves the others alone. Raises StoreError.
         """
         with self._lock:
+            self._follow_store()
             index = self._youngest(index)
             self._pick(index)
             context = self._prepare(index)
@@ -162,6 +165,7 @@ class Ingest:
         """
         done: set[str] = set()
         with self._lock:
+            self._follow_store()
             index = self._youngest(index)
             if not index.flow_logs.keys() <= self._picker.picks.keys():
                 self._pick(index)
@@ -185,6 +189,19 @@ class Ingest:
         context.notes.save(now, {own.endpoint_id for own in index.own.values()})
         destinations = {flow_log.destination for flow_log in index.flow_logs.values()}
         self.store.retire(self.scope, destinations | index.flow_logs.keys(), index.as_of)
+
+    def _follow_store(self) -> None:
+        """Forget how far reading had come when the store's file is another one, or was restored.
+
+        What came since that one was saved is read again.
+        """
+        opening = self.store.opening()
+        if opening != self._opening:
+            self._opening = opening
+            self._notes = None
+            self._sources = {}
+            for remembered in (self._fronts, self._slow, self._asked, self._listed, self._notified):
+                remembered.clear()
 
     def _note(self, flow_log_id: str, problem: Unavailable[None] | None) -> None:
         """Note how files went that notifications named."""

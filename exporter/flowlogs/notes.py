@@ -24,7 +24,7 @@ from exporter.flowlogs.tally import (
     Tally,
 )
 from exporter.model import Scope
-from exporter.store import Batch, Store
+from exporter.store import Batch, SourceId, Store
 
 
 class Top(NamedTuple):
@@ -74,7 +74,7 @@ class Notes:
         self._rejected = {key: _read(text) for key, text in store.rejected(scope).items()}
         self._changed: set[tuple[str, int]] = set()
 
-    def commit(self, source: int, batch: Batch, tally: Tally, now: float) -> None:
+    def commit(self, source: SourceId, batch: Batch, tally: Tally, now: float) -> None:
         """Write a batch with what a tally adds to it; raises StoreError, with nothing noted."""
         batch.counters = tally.counters
         batch.newest = tally.newest

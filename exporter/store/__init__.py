@@ -12,6 +12,7 @@ from exporter.store.store import (
     CounterKey,
     KnownInterface,
     Seen,
+    SourceId,
     SourceState,
     Store,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "CounterKey",
     "KnownInterface",
     "Seen",
+    "SourceId",
     "SourceState",
     "Store",
     "StoreError",

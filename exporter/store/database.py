@@ -51,6 +51,8 @@ class Database:
         # The file as this process left it, None before it was whole.
         self._left: Stamp | None = None
         self._whole = False
+        # How many times a file was opened that this process had not left like that.
+        self._openings = 0
         # Why it cannot be used, None when it can.
         self.problem: StoreError | None = None
         try:
@@ -65,6 +67,13 @@ class Database:
     def ok(self) -> bool:
         """Whether it could be used when it last was."""
         return self.problem is None
+
+    def opening(self) -> int:
+        """Return which file is open, and as left by whom: another number after somebody else's.
+
+        Raises StoreError.
+        """
+        return self.run(lambda _: self._openings)
 
     def close(self) -> None:
         """Close once what is in flight has been committed or dropped, or after two seconds.
@@ -139,15 +148,10 @@ class Database:
         found = stamp(self.path)
         if self._left and found != self._left:
             self._let_go(found)
-            if found is None or not found.size:
-                raise StoreError(
-                    f"The store {self.path} was {'emptied' if found else 'removed'} while it was "
-                    "in use, or cannot be seen any more. Restore it, or start anew without it: the "
-                    "counters then start from 0."
-                )
         if self._open is None:
             self._open = self._opened()
             self._left = stamp(self.path)
+            self._openings += not self._whole
             self._whole = True
         return self._open
 
@@ -162,7 +166,14 @@ class Database:
         db: sqlite3.Connection | None = None
         try:
             if not self._whole:
-                self._refuse(check(self.path))
+                owner = check(self.path)
+                self._refuse(owner)
+                if owner is None and self._left:
+                    raise StoreError(
+                        f"The store {self.path} was emptied or removed while it was in use, or "
+                        "cannot be seen any more. Restore it, or start anew without it: the "
+                        "counters then start from 0."
+                    )
             db = sqlite3.connect(self.path, timeout=0, check_same_thread=False)
             self._prepare(db)
         except (sqlite3.Error, StoreError) as error:
@@ -222,8 +233,8 @@ class Database:
         if isinstance(error, sqlite3.OperationalError):
             return StoreError(
                 f"The store {self.path} cannot be opened: {error}. User {os.getuid()} must be "
-                "able to read and write it and its directory; or name another directory with "
-                "--storage.path."
+                "able to read and write it and its directory, and its disk must have room; or name "
+                "another directory with --storage.path."
             )
         return StoreError(f"The store {self.path} cannot be read: {error}{self._remedy(error)}")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exporter.model import Scope
-from exporter.store.database import Database
+from exporter.store.database import Database, StoreError
 from exporter.store.retention import forget, remembers, retire_endpoints, scope_of
 
 # A source that was read last so long ago is not read any more.
@@ -56,6 +56,13 @@ class KnownInterface(NamedTuple):
     last_listed: float
 
 
+class SourceId(NamedTuple):
+    """A source in the file that was open then: what was found there holds for no other."""
+
+    row: int
+    opening: int
+
+
 @dataclass(frozen=True, slots=True)
 class SourceState:
     """A source of lines, and the moment up to which all that was delivered is accounted for.
@@ -64,7 +71,7 @@ class SourceState:
     remembered: it must not be read again.
     """
 
-    id: int
+    id: SourceId
     read_to: float | None
     forgotten: int = 0
 
@@ -299,61 +306,64 @@ class Store(Database):
                 "WHERE account=? AND region=? AND kind=? AND name=?",
                 key,
             ).fetchone()
-            return SourceState(*row)
+            return SourceState(SourceId(row[0], self._openings), *row[1:])
 
         return self.write(write)
 
-    def unseen(self, source: int, lines: Iterable[Seen]) -> set[Seen]:
+    def unseen(self, source: SourceId, lines: Iterable[Seen]) -> set[Seen]:
         """Return those of the lines that have not been committed before."""
         wanted = set(lines)
 
         def read(db: sqlite3.Connection) -> set[Seen]:
+            row = self._row(source)
             find = "SELECT 1 FROM seen WHERE source=? AND start=? AND identity=?"
-            return {x for x in wanted if not db.execute(find, (source, *x)).fetchone()}
+            return {x for x in wanted if not db.execute(find, (row, *x)).fetchone()}
 
         return self.run(read) if wanted else wanted
 
-    def etags(self, source: int, objects: Iterable[Seen]) -> Mapping[Seen, str]:
+    def etags(self, source: SourceId, objects: Iterable[Seen]) -> Mapping[Seen, str]:
         """Return the ETags of those of the objects that have been committed before."""
         wanted = list(objects)
 
         def read(db: sqlite3.Connection) -> Mapping[Seen, str]:
+            row = self._row(source)
             find = "SELECT etag FROM object WHERE source=? AND start=? AND identity=?"
-            rows = ((x, db.execute(find, (source, *x)).fetchone()) for x in wanted)
-            return {x: row[0] for x, row in rows if row}
+            found = ((x, db.execute(find, (row, *x)).fetchone()) for x in wanted)
+            return {x: etag[0] for x, etag in found if etag}
 
         return self.run(read) if wanted else {}
 
-    def bins(self, source: int, first: int, last: int) -> Mapping[tuple[int, str, str], Bin]:
+    def bins(self, source: SourceId, first: int, last: int) -> Mapping[tuple[int, str, str], Bin]:
         """Return what was last counted of the minutes from `first` to `last` (seconds)."""
 
         def read(db: sqlite3.Connection) -> Mapping[tuple[int, str, str], Bin]:
             rows = db.execute(
                 "SELECT minute, interface_id, action, records, bytes, packets, refused FROM bin "
                 "WHERE source=? AND minute BETWEEN ? AND ?",
-                (source, first, last),
+                (self._row(source), first, last),
             )
             return {(minute, i, action): Bin(*counts) for minute, i, action, *counts in rows}
 
         return self.run(read)
 
-    def commit(self, scope: Scope, source: int, batch: Batch) -> None:
+    def commit(self, scope: Scope, source: SourceId, batch: Batch) -> None:
         """Write the batch in one transaction; raises StoreError when it cannot, with none of it."""
         where = scope_of(scope)
 
         def write(db: sqlite3.Connection) -> None:
+            row = self._row(source)
             # A plain INSERT: an identity that is there already fails the whole batch
             # rather than count twice.
             db.executemany(
-                "INSERT INTO seen VALUES (?, ?, ?)", [(source, *seen) for seen in batch.seen]
+                "INSERT INTO seen VALUES (?, ?, ?)", [(row, *seen) for seen in batch.seen]
             )
             db.executemany(
                 "INSERT INTO object VALUES (?, ?, ?, ?)",
-                [(source, *seen, etag) for seen, etag in batch.objects.items()],
+                [(row, *seen, etag) for seen, etag in batch.objects.items()],
             )
             db.executemany(
                 "INSERT OR REPLACE INTO bin VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [(source, *key, *found) for key, found in batch.bins.items()],
+                [(row, *key, *found) for key, found in batch.bins.items()],
             )
             zeros = dict.fromkeys(batch.touch, 0)
             db.executemany(
@@ -376,9 +386,9 @@ class Store(Database):
                 [(*where, *port) for port in batch.accepted],
             )
             if batch.read_to is not None:
-                db.execute("UPDATE source SET read_to=? WHERE id=?", (batch.read_to, source))
+                db.execute("UPDATE source SET read_to=? WHERE id=?", (batch.read_to, row))
             if batch.forget_before is not None:
-                forget(db, source, batch.forget_before)
+                forget(db, row, batch.forget_before)
 
         self.write(write)
 
@@ -459,3 +469,12 @@ class Store(Database):
             return {(service, operation, day): n for service, operation, day, n in rows}
 
         return self.run(read)
+
+    def _row(self, source: SourceId) -> int:
+        """Return the source's row; raises StoreError where another file has been opened since."""
+        if source.opening != self._openings:
+            raise StoreError(
+                f"The store {self.path} was changed by somebody else. It is whole, and what is "
+                "there is gone on from with the next pass."
+            )
+        return source.row
