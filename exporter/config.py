@@ -286,6 +286,16 @@ class FlowLogsCollector(Model):
 
     @model_validator(mode="after")
     def _affordable(self) -> FlowLogsCollector:
+        for name, source in self.sources.items():
+            if name.startswith("s3://") or ":log-group:" in name:
+                raise ValueError(
+                    f"sources: {name}: write a flow log's id (fl-…), a log group's name, or a "
+                    "bucket as AWS has it (arn:aws:s3:::bucket/prefix/)"
+                )
+            kinds = ("s3", "athena") if ":s3:::" in name else ("cloudwatch", "insights")
+            if not name.startswith("fl-") and source not in ("auto", *kinds):
+                what = "a bucket" if ":s3:::" in name else "a log group"
+                raise ValueError(f"sources: {name} is {what}, which {source} does not read")
         for where, source in {"source": self.source, **self.sources}.items():
             if source in ("insights", "athena") and not self.budget_dollars_per_day:
                 raise ValueError(

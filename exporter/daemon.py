@@ -134,8 +134,13 @@ class Daemon:
     def _begin(self) -> None:
         interval = self._config.collectors.inventory.interval
         self._schedule.start(Task((ACCOUNTS, EVERYWHERE, ""), interval, self._find_accounts))
+
+    def _read_queues(self) -> None:
+        """Read the queues, once there is an account for what they tell."""
         flow_logs = self._config.collectors.flow_logs
         for url in flow_logs.notifications:
+            if (FLOW_LOGS, EVERYWHERE, url) in self._schedule.running():
+                continue
             queue = Queue(
                 url, flow_logs.interval, self._aws, self._threads, self._readers, self._publisher
             )
@@ -243,6 +248,7 @@ class Daemon:
             Task((FLOW_LOGS, scope, ""), collectors.flow_logs.interval, read_flow_logs),
             Task((DNS, scope, ""), collectors.dns.interval, find_names),
         )
+        self._read_queues()
 
     async def _follow_resolvers(self, scope: Scope, vpc_ids: Set[str]) -> None:
         """Ask each resolver that answers for one of the VPCs, in a task of its own.

@@ -77,8 +77,6 @@ class Queue:
 
     async def read(self) -> Mapping[str, str]:
         """Read the queue; return the problems."""
-        if not self.readers:
-            return {}  # which accounts there are is not known yet
         key = ("flow_logs", Scope("", ""), self.url)
         problems, reports = await self.threads.run(key, self._drain)
         for scope, report in reports.items():

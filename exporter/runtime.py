@@ -106,6 +106,8 @@ async def run(
     except BaseException:
         listener.close()
         raise
+    if store.new:
+        log.warning("a new store: counters begin at 0", path=str(store.path))
     if store.problem:
         log.error("flow logs are not counted while the store fails", reason=str(store.problem))
     reloader = Reloader(

@@ -149,7 +149,7 @@ def _flows(estate: Estate) -> Iterator[Sample]:
         elif key.subject in endpoints:
             action = {"action": key.label} if key.label else {}
             yield _FLOW_COUNTERS[key.name](count, **scope, endpoint_id=key.subject, **action)
-    if estate.index:
+    if estate.index and estate.report.number:
         for endpoint in endpoints.values():
             for action_, share in attribute.coverage(endpoint, estate.index, estate.reads).items():
                 yield m.FLOW_COVERAGE_RATIO(share, **scope, endpoint_id=endpoint.id, action=action_)
@@ -213,11 +213,15 @@ def _flow_logs(estate: Estate, now: float) -> Iterator[Sample]:
         newest = estate.report.newest_records.get(flow_log.id)
         if newest is not None:
             yield m.FLOW_LOG_NEWEST_RECORD(newest, **scope, flow_log_id=flow_log.id)
+    # Of two sources, while one takes over from the other, the one that is further behind tells.
+    read_to: dict[str, float] = {}
     for source in estate.report.sources.values():
         for flow_log_id in source.flow_log_ids:
             if source.read_to is not None and flow_log_id in flow_logs:
-                behind = max(0.0, now - source.read_to)
-                yield m.FLOW_LOG_BACKLOG(behind, **scope, flow_log_id=flow_log_id)
+                before = read_to.get(flow_log_id, source.read_to)
+                read_to[flow_log_id] = min(before, source.read_to)
+    for flow_log_id, moment in read_to.items():
+        yield m.FLOW_LOG_BACKLOG(max(0.0, now - moment), **scope, flow_log_id=flow_log_id)
 
 
 def _services(estate: Estate, tags: Mapping[str, str]) -> Iterator[Sample]:

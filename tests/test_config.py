@@ -44,7 +44,41 @@ def test_nothing_is_needed() -> None:
     assert parse("# nothing\n", "x").accounts == ()
 
 
+FLOW_LOGS = "collectors:\n  flow_logs:\n    "
 BAD = {
+    "a query that may cost nothing": (
+        f"{FLOW_LOGS}source: insights",
+        [
+            "c:2: collectors.flow_logs: source: insights is billed by volume; say with "
+            "budget_dollars_per_day what it may cost"
+        ],
+    ),
+    "Athena nowhere": (
+        f"{FLOW_LOGS}sources: {{fl-0a1: athena}}\n    budget_dollars_per_day: 1",
+        ["c:2: collectors.flow_logs: fl-0a1: athena needs athena: {workgroup: …, database: …}"],
+    ),
+    "a bucket that is read as a log group": (
+        f"{FLOW_LOGS}sources: {{'arn:aws:s3:::logs/': cloudwatch}}",
+        [
+            "c:2: collectors.flow_logs: sources: arn:aws:s3:::logs/ is a bucket, which cloudwatch "
+            "does not read"
+        ],
+    ),
+    "a bucket by its name alone": (
+        f"{FLOW_LOGS}sources: {{my-bucket: s3}}",
+        ["c:2: collectors.flow_logs: sources: my-bucket is a log group, which s3 does not read"],
+    ),
+    "a bucket's URL": (
+        f"{FLOW_LOGS}sources: {{'s3://my-bucket': s3}}",
+        [
+            "c:2: collectors.flow_logs: sources: s3://my-bucket: write a flow log's id (fl-…), a "
+            "log group's name, or a bucket as AWS has it (arn:aws:s3:::bucket/prefix/)"
+        ],
+    ),
+    "a queue twice": (
+        f"{FLOW_LOGS}notifications: [&q 'https://sqs.eu-west-1.amazonaws.com/111122223333/q', *q]",
+        ["c:2: collectors.flow_logs: notifications: a queue is listed twice"],
+    ),
     "unknown key at the top": (
         "account: []",
         [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -19,8 +20,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter import metrics
 from exporter.exposition import OPENMETRICS, TEXT, process_families, render
+from exporter.flowlogs.passing import SourceReport
 from exporter.samples import samples
-from tests.worlds import fixed_world
+from tests.harness import parse_series, select
+from tests.worlds import NOW, fixed_world
 
 # prometheus_client leaves this one untyped.
 parse_openmetrics = cast(
@@ -159,3 +162,18 @@ def test_a_gauge_family_of_the_process() -> None:
     assert "# TYPE process_open_fds gauge\nprocess_open_fds 3.0\n" in (
         render([], [family]).text.plain.decode()
     )
+
+
+def test_while_one_source_takes_over_from_another() -> None:
+    """A flow log that two sources report has one series: how far the slower one is behind."""
+    world = fixed_world()
+    (estate,) = world.estates
+    sources = {
+        "/vpc": SourceReport(("fl-0a1",), NOW - 30),
+        "fl-0a1 insights": SourceReport(("fl-0a1",), NOW - 300),
+        "fl-0a1 athena": SourceReport(("fl-0a1",), None),
+    }
+    estate = replace(estate, report=replace(estate.report, sources=sources))
+    body = render(samples(replace(world, estates=(estate,))))
+    series = parse_series(body.text.plain.decode())
+    assert list(select(series, metrics.FLOW_LOG_BACKLOG.name).values()) == [300.0]

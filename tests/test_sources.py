@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -228,3 +229,34 @@ def test_a_spent_budget_stops_queries_alone(another: SimulatorProcess, tmp_path:
         asked = aws.control("calls").get("athena:StartQueryExecution", 0)
         time.sleep(5)
         assert aws.control("calls").get("athena:StartQueryExecution", 0) == asked
+
+
+@pytest.mark.timeout(120)
+def test_a_source_is_changed_while_it_runs(another: SimulatorProcess, tmp_path: Path) -> None:
+    """Another source for a flow log, by reload and by restart: the daemon goes on with it."""
+    config = configured(another, tmp_path / "config.yaml", ATHENA)
+    lines = config.read_text()
+    query = lines.replace("sources: {", "sources: {/vpc/shop: insights, ")
+    lines = lines.replace("sources: {", "sources: {/vpc/shop: cloudwatch, ")
+    arguments = (f"--config.file={config}",)
+
+    def picked(process: ExporterProcess, source: str) -> None:
+        until(lambda: flow_logs(process)["/vpc/shop"]["source"] == source, 30)
+        time.sleep(2)
+        assert process.alive()
+        shop = flow_logs(process)["/vpc/shop"]["id"]
+        series = select(process.series(), m.FLOW_LOG_BACKLOG.name, flow_log_id=shop)
+        assert len(series) == 1
+
+    config.write_text(lines)
+    with exporter(another.environment, tmp_path, *arguments) as process:
+        until(process.ready, 60)
+        picked(process, "cloudwatch")
+        for text, source in ((query, "insights"), (lines, "cloudwatch"), (query, "insights")):
+            config.write_text(text)
+            process.process.send_signal(signal.SIGHUP)
+            picked(process, source)
+    config.write_text(lines)
+    with exporter(another.environment, tmp_path, *arguments) as process:
+        until(process.ready, 60)
+        picked(process, "cloudwatch")

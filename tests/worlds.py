@@ -170,7 +170,7 @@ def fixed_world() -> World:
             lookup("sqs.eu-west-1.amazonaws.com", "public_address", False),
             lookup("legacy.example.com", None, True),
         ),
-        Report(counters, {"fl-0a1": NOW - 60}, sources, noted=noted),
+        Report(counters, {"fl-0a1": NOW - 60}, sources, noted=noted, number=1),
     )
     statuses = (
         CollectorStatus("inventory", SCOPE, "", NOW, 0.5, None, {"subnets": "denied"}),

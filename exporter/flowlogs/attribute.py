@@ -27,7 +27,8 @@ SOURCES = {"cloud-watch-logs": (CLOUDWATCH, INSIGHTS), "s3": (S3, ATHENA)}
 class Allowed:
     """By which source the configuration lets flow logs be read: one, or auto for any.
 
-    `named` says otherwise for a flow log by its id, a log group by its name, a bucket by its ARN.
+    `named` says otherwise for a flow log by its id, a log group by its name, a bucket by its ARN
+    as AWS has it, with a prefix where there is one.
     """
 
     source: str = AUTO
@@ -35,7 +36,7 @@ class Allowed:
 
     def of(self, flow_log: FlowLog) -> str:
         """Return the source of a flow log; auto where it is left open."""
-        for name in (flow_log.id, flow_log.destination):
+        for name in (flow_log.id, flow_log.destination, flow_log.destination.rstrip("/")):
             if name in self.named:
                 return self.named[name]
         return self.source

@@ -200,7 +200,8 @@ class Ingest:
             self._opening = opening
             self._notes = None
             self._sources = {}
-            for remembered in (self._fronts, self._slow, self._asked, self._listed, self._notified):
+            self._picker = Picker(self.settings, self._teller, self._picker.picks)
+            for remembered in (self._fronts, self._asked, self._listed, self._notified):
                 remembered.clear()
 
     def _note(self, flow_log_id: str, problem: Unavailable[None] | None) -> None:

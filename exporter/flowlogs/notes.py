@@ -150,4 +150,4 @@ def _write(sketch: Sketch[Rejected]) -> str:
 
 def _read(text: str) -> Sketch[Rejected]:
     error, rows = json.loads(text)
-    return Sketch(error, {Rejected(*row[:4]): (row[4], row[5], row[6]) for row in rows})
+    return Sketch(error, {Rejected(*row[:-3]): (row[-3], row[-2], row[-1]) for row in rows})

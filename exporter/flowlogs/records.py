@@ -21,12 +21,14 @@ from exporter.flowlogs.tally import (
     BYTES,
     CLIENT_RECORDS,
     CLIENT_REJECTED,
+    DIRECTIONS,
     PACKETS,
     RECORDS,
     REJECTED_CONNECTIONS,
     Port,
     Rejected,
     Tally,
+    packets_of,
     within,
 )
 from exporter.model import ACTIONS
@@ -121,8 +123,16 @@ class Records:
         port[(inbound < 0) | (port < 0) | (port >= 65536)] = -1
         protocol = np.where((protocol >= 0) & (protocol < 256), protocol, -1)
         sides = [_SIDES[client] for client in (self.own[rows] < 0).tolist()]
+        # Only the two flags tell, and -1 that there are none.
+        flags = np.where(self.flags[rows] < 0, -1, self.flags[rows] & (SYN | ACK))
         each = zip(
-            self.sources(rows, inbound), port.tolist(), protocol.tolist(), sides, strict=True
+            self.sources(rows, inbound),
+            port.tolist(),
+            protocol.tolist(),
+            sides,
+            map(DIRECTIONS.__getitem__, inbound.tolist()),
+            map(_PACKETS.__getitem__, flags.tolist()),
+            strict=True,
         )
         # Many: made without a call of Python code for each.
         whos = map(tuple.__new__, repeat(Rejected), each)
@@ -139,6 +149,7 @@ class Records:
         sums.accept(keys[(inbound >= 0) & (ports >= 0) & (ports < 65536)])
 
 
+_PACKETS = {flags: packets_of(flags) for flags in (0, SYN, ACK, SYN | ACK)} | {-1: ""}
 _SIDES: tuple[Side, Side] = ("endpoint", "client")
 # Floating point is exact up to here.
 _EXACT = 2**53

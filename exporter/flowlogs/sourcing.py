@@ -81,7 +81,7 @@ def pick(
     if why_not is None and before == query:
         return Pick(query, "a query counted it before, and goes on; `sources` may say otherwise")
     if behind is None:
-        return Pick(lines, f"{how} line by line: exact, and it keeps up")
+        return Pick(lines, f"{how} line by line: that is exact")
     late = f"reading is {behind / 60:.0f} min behind and does not catch up"
     if why_not is None:
         return Pick(query, f"{late}; a query counts where the logs are")

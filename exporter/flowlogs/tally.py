@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from exporter.flowlogs.judge import Side, Verdict
-from exporter.flowlogs.parse import Line, Malformed, Record
+from exporter.flowlogs.parse import ACK, SYN, Line, Malformed, Record
 from exporter.flowlogs.sketch import Sketch
 from exporter.store import CounterKey
 
@@ -27,6 +27,8 @@ RESULTS = (
     "late",
 )
 
+# By whether it is inbound: 0, 1, -1 for unknown.
+DIRECTIONS = ("from_endpoint", "to_endpoint", "")
 # A scan of all ports must not make a row for each; and the rejected of how long ago are kept.
 PORTS_A_MINUTE, PORTS_ACCEPTED = 64, 32
 # The protocol and port of all the others.
@@ -38,13 +40,17 @@ KEPT = 3600
 class Rejected(NamedTuple):
     """Who was rejected: the other side's address, and the port on the endpoint's side.
 
-    `source` is empty and `port` and `protocol` are -1 where the record does not tell.
+    `direction` is to_endpoint or from_endpoint, `packets` what they were for: syn opens a
+    connection, syn-ack answers that, other is of one that was open. What the record does not tell
+    is empty, and -1 for `port` and `protocol`.
     """
 
     source: str
     port: int
     protocol: int
     side: Side
+    direction: str = ""
+    packets: str = ""
 
 
 class Port(NamedTuple):
@@ -124,7 +130,14 @@ class Tally:
             ends = record.sources if verdict.inbound else record.targets
             source = next((address for address in reversed(ends) if address != "-"), "")
             port = record.target_port if verdict.inbound else record.source_port
-        who = Rejected(source, within(port, 65536), within(record.protocol, 256), verdict.side)
+        who = Rejected(
+            source,
+            within(port, 65536),
+            within(record.protocol, 256),
+            verdict.side,
+            DIRECTIONS[-1 if verdict.inbound is None else verdict.inbound],
+            packets_of(record.tcp_flags),
+        )
         if action == "REJECT":
             self.reject(endpoint_id, who, record.end)
         elif verdict.side == "endpoint":
@@ -172,6 +185,15 @@ class Tally:
             self.rejected.setdefault(bucket, Sketch()).merge(sketch)
         self.accepted |= other.accepted
         self.problem = {**other.problem, **self.problem}
+
+
+def packets_of(flags: int | None) -> str:
+    """Return what packets with these TCP flags, OR-ed, were for; nothing where that is not told."""
+    if flags is None:
+        return ""
+    if flags & SYN:
+        return "syn-ack" if flags & ACK else "syn"
+    return "other"
 
 
 def within(value: int | None, limit: int) -> int:

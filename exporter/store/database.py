@@ -55,6 +55,8 @@ class Database:
         self._openings = 0
         # Why it cannot be used, None when it can.
         self.problem: StoreError | None = None
+        # Whether it was made now.
+        self.new = False
         try:
             self.run(lambda _: None)
         except StoreError as error:
@@ -210,6 +212,7 @@ class Database:
         db.execute(f"PRAGMA journal_size_limit = {_JOURNAL}")
         db.execute("BEGIN IMMEDIATE")
         version: int = db.execute("PRAGMA user_version").fetchone()[0]
+        self.new = version == 0
         for statements in VERSIONS[version:]:
             for statement in statements:
                 db.execute(statement)

@@ -127,7 +127,9 @@ def _glance(estate: Estate, endpoint: Endpoint, around: _Around) -> dict[str, Js
             ],
         ),
         "flow_coverage": (
-            dict(attribute.coverage(endpoint, estate.index, estate.reads)) if estate.index else None
+            dict(attribute.coverage(endpoint, estate.index, estate.reads))
+            if estate.index and estate.report.number
+            else None
         ),
     }
 
@@ -152,6 +154,8 @@ def _rejected(estate: Estate, endpoint: Endpoint, now: float) -> Json:
             "port": None if top.who.port < 0 else top.who.port,
             "protocol": None if top.who.protocol < 0 else top.who.protocol,
             "side": top.who.side,
+            "direction": top.who.direction or None,
+            "packets": top.who.packets or None,
             "count": top.least,
             "error": top.error,
             "first_seen": rfc3339(top.first),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exporter.flowlogs import kernel, tally
+from exporter.flowlogs.passing import SourceReport
 from exporter.publisher import Snapshot
 from exporter.web.plain import Json, rfc3339, unavailable, where
 from exporter.world import Estate
@@ -50,8 +51,19 @@ def status(snapshot: Snapshot) -> Json:
     }
 
 
+def _problem(estate: Estate, source: SourceReport | None) -> str | None:
+    if source and source.problem:
+        return source.problem.reason
+    return None if estate.report.number else "nothing has been read yet: see store_ok and the log"
+
+
 def _flow_logs(estate: Estate) -> list[Json]:
-    sources = {i: found for found in estate.report.sources.values() for i in found.flow_log_ids}
+    # Of two sources, while one takes over from the other, one with a problem tells.
+    sources = {
+        i: found
+        for found in sorted(estate.report.sources.values(), key=lambda s: s.problem is not None)
+        for i in found.flow_log_ids
+    }
     found = []
     for flow_log in estate.flow_logs().values():
         source = sources.get(flow_log.id)
@@ -72,7 +84,7 @@ def _flow_logs(estate: Estate) -> list[Json]:
                 "delivery_error": flow_log.delivery_error or None,
                 "newest_record": None if newest is None else rfc3339(newest),
                 "read_to": rfc3339(source.read_to) if source and source.read_to else None,
-                "problem": source.problem.reason if source and source.problem else None,
+                "problem": _problem(estate, source),
                 "lines": {
                     key.label: count
                     for key, count in estate.report.counters.items()
