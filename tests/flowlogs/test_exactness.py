@@ -21,7 +21,7 @@ from exporter.flowlogs.ingest import Ingest, Report
 from exporter.flowlogs.sourcing import Settings
 from exporter.flowlogs.tally import CLIENT_RECORDS, CLIENT_REJECTED, LINES, RECORDS
 from exporter.publisher import Publisher
-from exporter.store import CounterKey, Store
+from exporter.store import FILE, CounterKey, Store
 from tests.flowlogs.estate import (
     BEGIN,
     FOREVER,
@@ -321,6 +321,27 @@ def put(walk: Walk, vpc: Vpc, start: float, due: float) -> None:
     text = walk.estate.text(own.id, "10.9.9.9", own.address, "ACCEPT", 2, int(start), int(start))
     for _, flow_log in vpc.flow_logs:
         walk.estate.pending.append(Line(flow_log, vpc.id, start, start, due, text, True))
+
+
+def test_an_older_copy_of_the_store_is_gone_on_from(tmp_path: Path) -> None:
+    """What was counted since it was made is read again by the next pass, and counted once."""
+    walk = small(tmp_path, "logs", "text", "parquet")
+    file, older = tmp_path / FILE, tmp_path / "older"
+    for number in range(12):
+        walk.estate.traffic(60)
+        walk.estate.now += 60
+        walk.estate.deliver()
+        walk.until_well()
+        if number == 8:
+            older.write_bytes(file.read_bytes())
+            before = walk.until_well().counters
+    walk.restart()  # its first pass reads everything that there is
+    everything = walk.until_well().counters
+    walk.until_well()
+    assert before != everything
+    older.replace(file)
+    assert walk.until_well().counters == everything
+    walk.store.close()
 
 
 def test_what_a_log_group_has_still_to_tell_is_read_after_hours(tmp_path: Path) -> None:
