@@ -91,7 +91,7 @@ def test_killed_while_it_reads_in_every_way(tmp_path: Path, times: int) -> None:
             # Every flow log is first seen before the first window begins.
             until(lambda: len(select(running.series(), m.FLOW_RECORDS.name)) >= 20)
             name_of = names(running)
-        time.sleep(1.5)
+        time.sleep(2.5)
         aws.control("clock", {"running": True})
         for _ in range(times):
             with exporter(aws.environment, tmp_path, *arguments) as running:
