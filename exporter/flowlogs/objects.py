@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,7 @@ from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import Tally
 from exporter.flowlogs.text import SMALL_STEP, STEP, CorruptFile, Reader
 from exporter.model import FlowLog, Unavailable
-from exporter.store import Batch, SourceState
+from exporter.store import Batch, Seen, SourceState
 
 # A file's name may be off by a slot, and a clock by some minutes.
 SLACK = 2 * SLOT
@@ -109,7 +109,7 @@ class Objects:
         once = {f.seen: f for f in files if f.seen not in known}
         new = [f for f in once.values() if not self._waits(f)]
         table = Table(self.context.judge([self.flow_log], {self.flow_log.id: self.flow_log.id}))
-        together: list[Counted] = []
+        tally, together = Tally(), dict[Seen, Object]()
         since = time.monotonic()
         for file, counted in self._read(client, table, new):
             if not isinstance(counted, Counted):
@@ -117,23 +117,20 @@ class Objects:
                 continue
             if counted.problem:
                 self.context.tell(f"{file.bucket}/{file.key}", counted.problem, "")
-            together.append(counted)
+            tally.merge(counted.tally)
+            together[counted.file.seen] = counted.file
             self.fresh += 1
             if len(together) == FILES_TOGETHER or time.monotonic() - since > SECONDS_TOGETHER:
-                self._commit(together)
-                together, since = [], time.monotonic()
-        self._commit(together)
+                self._commit(tally, together)
+                tally, together, since = Tally(), {}, time.monotonic()
+        self._commit(tally, together)
 
-    def _commit(self, files: Sequence[Counted]) -> None:
+    def _commit(self, tally: Tally, files: Mapping[Seen, Object]) -> None:
         """Commit what is in files, with their identities."""
-        if not files:
-            return
-        tally = files[0].tally
-        for other in files[1:]:
-            tally.merge(other.tally)
-        objects = {counted.file.seen: counted.file.etag for counted in files}
-        self.context.commit(self.state, tally, objects=objects)
-        self.done |= {counted.file.key for counted in files}
+        if files:
+            etags = {seen: file.etag for seen, file in files.items()}
+            self.context.commit(self.state, tally, objects=etags)
+            self.done |= {file.key for file in files.values()}
 
     def _waits(self, file: Object) -> bool:
         """Whether the file has to wait for a later index, or can no longer be told apart."""

@@ -38,6 +38,9 @@ class Sketch(Generic[K]):
 
     def merge(self, other: Sketch[K]) -> None:
         """Add all of another one; its error adds to ours."""
+        if not self.counts:
+            self.error, self.counts = self.error + other.error, dict(other.counts)
+            return
         self.error += other.error
         for key, (amount, first, last) in other.counts.items():
             self.add(key, amount, first, last)

@@ -17,6 +17,10 @@ from exporter.flowlogs.records import Sums
 from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import Tally
 
+# A slice of good lines has fewer, one of blank lines a hundred times as many.
+MOST_LINES = 50_000
+_NEAR = 65_536
+
 
 class Slices:
     """Counts slices of lines that were delivered at that moment, in seconds."""
@@ -26,17 +30,24 @@ class Slices:
 
     def __init__(self, table: Table, delivered: float, tally: Tally) -> None:
         self._sums = Sums(table)
+        # Whether a header was among the last lines.
+        self._turning = False
         self._delivered = delivered
         self._tally = tally
 
     def count(self, data: bytes, begin: int, end: int, layout: Format) -> int:
-        """Count the whole lines of a part of the data; return where a header begins, or the end."""
+        """Count whole lines of a part of the data; return where what is left begins, or the end.
+
+        That is where a header begins, or what is too much at a time.
+        """
+        end = self._upto(data, begin, end)
         lines = data[begin:end].replace(b"\r\n", b"\n")
         parts = split(lines, len(layout.fields))
         found = columns.sort(parts.block, layout) if parts.block else None
         odd = [found.block.line(row) for row in found.odd] if found else []
         others = list(parts.others.values())
         turns = [text for text in (*others, *odd) if header(text)]
+        self._turning = bool(turns)
         if turns:
             before = lines.count(b"\n", 0, min(_line_at(lines, text) for text in turns))
             end = _behind(data, begin, before)
@@ -47,6 +58,17 @@ class Slices:
         for text in others:
             line = text.rstrip(b"\r\n")
             columns.one(line, layout, self._sums.table.judge, self._delivered, self._tally)
+        return end
+
+    def _upto(self, data: bytes, begin: int, end: int) -> int:
+        """Return the end of as many lines as are looked at at a time.
+
+        Where there are headers all behind the next one is looked at again.
+        """
+        if self._turning:
+            end = data.find(b"\n", min(begin + _NEAR, end - 1)) + 1
+        if data.count(b"\n", begin, end) > MOST_LINES:
+            end = _behind(data, begin, MOST_LINES)
         return end
 
     def flush(self) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
 from isal import isal_zlib
 
 from exporter.flowlogs.formats import Format, UnusableFormat, from_fields, header
@@ -19,13 +18,10 @@ from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import Tally
 
 # At most so much is decompressed by one call, and looked at before more is.
-SLICE = 1_000_000
+SLICE = 524_288
 # AWS writes lines of some hundred bytes, a thousand with every field. What is longer than this is
 # not held until its end comes.
 LONGEST_LINE = 1_000_000
-# So many lines are looked at at a time: a slice of good ones has fewer, one of blank lines a
-# hundred times as many.
-MOST_LINES = 50_000
 # How much is decompressed at a time, and how much of a file that turned out to be corrupt.
 STEP, SMALL_STEP = 131_072, 256
 # AWS closes a file at 75 MB; a file that grows beyond this is no flow log.
@@ -121,7 +117,7 @@ class Reader:
                 held.append(chunk)
                 size += len(chunk)
                 if size >= self._lines.SLICE:
-                    held = [self._whole_lines(b"".join(held))]
+                    held = [self._whole_lines(held)]
                     size = len(held[0])
         except BrokenFile as broken:
             if isinstance(broken, CorruptFile) and step > SMALL_STEP:
@@ -134,51 +130,56 @@ class Reader:
             rest = rest[: rest.rfind(b"\n") + 1]
         elif rest and not rest.endswith(b"\n"):
             rest += b"\n"
-        self._whole_lines(rest)
+        self._whole_lines([rest])
         self._lines.flush()
 
-    def _whole_lines(self, data: bytes) -> bytes:
-        """Count the whole lines of the data and return what is left."""
-        end = data.rfind(b"\n") + 1
-        lines, rest = data[:end], data[end:]
+    def _whole_lines(self, held: list[bytes]) -> bytes:
+        """Count the whole lines of what is held and return what is left."""
+        *before, data = held
+        begin = data.find(b"\n") + 1
         if self._endless:
             # Up to its end it is the line that was counted already.
-            if not lines:
+            if not begin:
                 return b""
-            lines = lines[lines.index(b"\n") + 1 :]
             self._endless = False
-        for piece in _pieces(lines):
-            self._count(piece)
+        elif before and begin:
+            # Only the line that it goes on with has to be put together.
+            line = b"".join((*before, data[:begin]))
+            self._count(line, 0, len(line))
+        else:
+            begin, data = 0, b"".join(held)
+        end = data.rfind(b"\n") + 1
+        self._count(data, begin, end)
+        rest = data[end:]
         if len(rest) > LONGEST_LINE:
             self._malformed("a line without an end", rest)
             self._endless = True
             return b""
         return rest
 
-    def _count(self, lines: bytes) -> None:
-        """Count whole lines; what is behind a header is read by it."""
-        begin = 0
-        while begin < len(lines):
-            behind = lines.index(b"\n", begin) + 1
-            fields = header(lines[begin:behind])
+    def _count(self, data: bytes, begin: int, end: int) -> None:
+        """Count the whole lines of a part of the data; what is behind a header is read by it."""
+        while begin < end:
+            behind = data.index(b"\n", begin) + 1
+            fields = header(data[begin:behind])
             if fields:
                 self._turn(fields)
                 begin = behind
             elif self.layout is None:
-                end = self._next_header(lines, behind)
-                self._unknown(lines[begin:end])
-                begin = end
+                upto = self._next_header(data, behind, end)
+                self._unknown(data[begin:upto])
+                begin = upto
             else:
-                begin = self._lines.count(lines, begin, len(lines), self.layout)
+                begin = self._lines.count(data, begin, end, self.layout)
 
-    def _next_header(self, lines: bytes, begin: int) -> int:
+    def _next_header(self, data: bytes, begin: int, end: int) -> int:
         """Return where the next header begins, or the end."""
-        while begin < len(lines):
-            behind = lines.index(b"\n", begin) + 1
-            if header(lines[begin:behind]):
-                return begin
+        while begin < end:
+            behind = data.index(b"\n", begin) + 1
+            if header(data[begin:behind]):
+                break
             begin = behind
-        return len(lines)
+        return begin
 
     def _turn(self, fields: tuple[str, ...]) -> None:
         """Read on by a header's layout."""
@@ -201,15 +202,3 @@ class Reader:
     def _tell(self, why: Malformed, text: bytes, number: int = 1) -> None:
         shown = text[:200].rstrip(b"\r\n").decode("utf-8", "backslashreplace")
         self.tally.malformed(self.table.flow_log_id, why, shown, number)
-
-
-def _pieces(lines: bytes) -> Iterator[bytes]:
-    """Yield the lines in pieces of so many as may be looked at at a time."""
-    if lines.count(b"\n") <= MOST_LINES:
-        yield lines
-        return
-    ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == 10) + 1
-    first = 0
-    for end in [*ends[MOST_LINES - 1 :: MOST_LINES].tolist(), len(lines)]:
-        yield lines[first:end]
-        first = end
