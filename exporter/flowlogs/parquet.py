@@ -22,7 +22,7 @@ from exporter.flowlogs.table import Indexes, Table
 from exporter.flowlogs.tally import Tally
 
 # So many rows are in memory at once.
-ROWS = 500_000
+ROWS = 100_000
 _NUMBERS = {
     "srcport": "source_port",
     "dstport": "target_port",
