@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 # What each module or package of the exporter may import of the exporter. Lower ones first.
 ALLOWED = {
     "model": set(),
+    "analysis": {"model"},
     "metrics": set(),
     "log": set(),
     "strictyaml": set(),

@@ -4,6 +4,7 @@ Nothing here does I/O. A part of what we know is either :class:`Known` or :class
 a call that failed is never an empty list.
 """
 
+from exporter.model.change import Change, ChangeOutcome
 from exporter.model.endpoint import (
     ENDPOINT_STATES,
     DnsName,
@@ -14,6 +15,8 @@ from exporter.model.endpoint import (
     classify_name,
     endpoint_state,
 )
+from exporter.model.facts import Expected, Facts, Site
+from exporter.model.finding import Diagnosis, Finding, Kind, Status, Verdict
 from exporter.model.flow_log import ACTIONS, Action, FlowLog
 from exporter.model.inventory import STATES, Inventory
 from exporter.model.lookup import Lookup
@@ -61,6 +64,7 @@ from exporter.model.service import (
     TargetGroup,
     service_state,
 )
+from exporter.model.traffic import Accepted, Dial, Rejected, Side, Traffic
 from exporter.model.zones import Zones, target_groups_of
 
 __all__ = [
@@ -69,17 +73,26 @@ __all__ = [
     "SERVICE_STATES",
     "STATES",
     "TARGET_STATES",
+    "Accepted",
     "Action",
     "Address",
+    "Change",
+    "ChangeOutcome",
     "Connection",
     "Details",
+    "Diagnosis",
+    "Dial",
     "DnsName",
     "Endpoint",
     "EndpointAssociation",
     "EndpointService",
+    "Expected",
+    "Facts",
+    "Finding",
     "FlowLog",
     "Interface",
     "Inventory",
+    "Kind",
     "Known",
     "Listener",
     "Listing",
@@ -95,16 +108,22 @@ __all__ = [
     "PrefixList",
     "Principal",
     "PrivateDnsName",
+    "Rejected",
     "Route",
     "RouteTable",
     "Scope",
     "SecurityGroup",
     "SecurityGroupRule",
     "ServiceDetail",
+    "Side",
+    "Site",
+    "Status",
     "Subnet",
     "Target",
     "TargetGroup",
+    "Traffic",
     "Unavailable",
+    "Verdict",
     "Vpc",
     "VpcAttributes",
     "Zones",

@@ -1,0 +1,68 @@
+"""Diagnosis: what is wrong with each endpoint and service, by pure functions over the facts.
+
+A check is one function of a case; the order of the lists is causal: what comes first explains what
+comes later. Of checks that fail the first is the root cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from exporter.analysis import endpoint_state
+from exporter.analysis.case import WITH_INTERFACES as INTERFACES
+from exporter.analysis.case import WITH_NAMES as NAMES
+from exporter.analysis.case import C, Check, EndpointCase, ServiceCase, World
+from exporter.model import Diagnosis, Facts, Finding
+
+ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (Check("endpoint_state", endpoint_state.judge),)
+# What is seen of a connection at its end: whatever is wrong at the provider explains it.
+SYMPTOMS: tuple[Check[EndpointCase], ...] = ()
+SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = ()
+# What of a service's findings its consumers' endpoints show too.
+_SHOWN = ("fail", "warn", "unknown")
+
+__all__ = ["INTERFACES", "NAMES", "Check", "diagnose"]
+
+
+def diagnose(facts: Facts) -> tuple[Diagnosis, ...]:
+    """Return what is judged of every endpoint, then of every service, by account, Region and id."""
+    world = World(facts)
+    return (*map(endpoint, world.endpoints()), *map(service, world.services()))
+
+
+def endpoint(case: EndpointCase) -> Diagnosis:
+    """Return the diagnosis of an endpoint, with what fails at its provider where that is seen."""
+    of = case.endpoint
+    provider = case.provider
+    behind: Iterable[Finding] = ()
+    if provider and not case.gone:
+        behind = (f for f in _run(SERVICE_CHECKS, provider) if f.status in _SHOWN)
+    checks = (*_run(ENDPOINT_CHECKS, case), *behind, *_run(SYMPTOMS, case))
+    return Diagnosis(
+        case.scope,
+        of.id,
+        "endpoint",
+        of.name,
+        of.service_name,
+        of.vpc_id,
+        checks,
+        root_cause(checks),
+    )
+
+
+def service(case: ServiceCase) -> Diagnosis:
+    """Return the diagnosis of an endpoint service."""
+    of = case.service
+    checks = tuple(_run(SERVICE_CHECKS, case))
+    return Diagnosis(
+        case.scope, of.id, "service", of.name, of.service_name, "", checks, root_cause(checks)
+    )
+
+
+def _run(checks: Iterable[Check[C]], case: C) -> Iterator[Finding]:
+    return (check(case) for check in checks)
+
+
+def root_cause(checks: Iterable[Finding]) -> Finding | None:
+    """Return the failing check that explains the others; None without one."""
+    return next((finding for finding in checks if finding.status == "fail"), None)

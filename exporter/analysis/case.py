@@ -1,0 +1,196 @@
+"""One endpoint or service to be judged, with all that was seen around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Generic, TypeVar
+
+from exporter.analysis.around import Around
+from exporter.analysis.judged import Judged, Unseen, not_applicable, unknown
+from exporter.model import (
+    Endpoint,
+    EndpointService,
+    Expected,
+    Facts,
+    Finding,
+    Interface,
+    Lookup,
+    Scope,
+    Site,
+    Traffic,
+    last_known,
+)
+
+# Types by what there is to judge: those with interfaces of their own have names and groups too.
+WITH_NAMES = frozenset({"Interface", "Resource", "ServiceNetwork"})
+WITH_INTERFACES = WITH_NAMES | {"GatewayLoadBalancer"}
+
+C = TypeVar("C", bound="EndpointCase | ServiceCase")
+
+
+class World:
+    """The facts, indexed; made once for all endpoints and services."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.around = {site.scope: Around(site.inventory) for site in facts.sites}
+        self._sites = {site.scope: site for site in facts.sites}
+        self._providers: dict[str, tuple[Site, EndpointService]] = {}
+        for site in facts.sites:
+            for service in (last_known(site.inventory.services) or {}).values():
+                self._providers.setdefault(service.service_name, (site, service))
+
+    def endpoints(self) -> Iterable[EndpointCase]:
+        """Yield the endpoints of the last listings that succeeded."""
+        for site in self.facts.sites:
+            known = last_known(site.inventory.endpoints) or {}
+            for endpoint_id in sorted(known):
+                yield EndpointCase(self, site, known[endpoint_id])
+
+    def services(self) -> Iterable[ServiceCase]:
+        """Yield the endpoint services of the last listings that succeeded."""
+        for site in self.facts.sites:
+            known = last_known(site.inventory.services) or {}
+            for service_id in sorted(known):
+                yield ServiceCase(self, site, known[service_id])
+
+    def provider(self, endpoint: EndpointCase) -> ServiceCase | None:
+        """Return the service of an endpoint, judged for it alone; None where it is not watched."""
+        name = endpoint.endpoint.service_name
+        found = self._providers.get(name) if name else None
+        return ServiceCase(self, *found, endpoint) if found else None
+
+    def endpoint(self, endpoint_id: str) -> EndpointCase | None:
+        """Return an endpoint by its id; None where no listing has it."""
+        return self._by_id.get(endpoint_id)
+
+    @cached_property
+    def _by_id(self) -> dict[str, EndpointCase]:
+        return {case.endpoint.id: case for case in self.endpoints()}
+
+
+class EndpointCase:
+    """An endpoint to be judged. What cannot be seen raises Unseen where it is asked for."""
+
+    def __init__(self, world: World, site: Site, endpoint: Endpoint) -> None:
+        self.world = world
+        self.site = site
+        self.endpoint = endpoint
+        self.around = world.around[site.scope]
+
+    @property
+    def now(self) -> float:
+        """The moment that is judged, in seconds since the epoch."""
+        return self.world.facts.as_of
+
+    @property
+    def scope(self) -> Scope:
+        """Where it is."""
+        return self.site.scope
+
+    @property
+    def type(self) -> str:
+        """The endpoint's type, which decides which checks concern it."""
+        return self.endpoint.type
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is on its way out: nothing is judged of it."""
+        return self.endpoint.state in ("deleting", "deleted")
+
+    @cached_property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """Its network interfaces; raises Unseen."""
+        return tuple(self.around.interface(i) for i in self.endpoint.interface_ids)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What flow logs tell of it."""
+        return self.site.traffic.get(self.endpoint.id, Traffic())
+
+    @property
+    def lookups(self) -> tuple[Lookup, ...]:
+        """What resolvers answered for its names."""
+        return self.site.lookups.get(self.endpoint.id, ())
+
+    @property
+    def expected(self) -> Expected:
+        """What the configuration says of it."""
+        return self.site.expected.get(self.endpoint.id, Expected())
+
+    @cached_property
+    def provider(self) -> ServiceCase | None:
+        """Its service, judged for this endpoint alone; None where the provider is not watched."""
+        return self.world.provider(self)
+
+
+class ServiceCase:
+    """An endpoint service to be judged: for all its consumers, or for one endpoint of them."""
+
+    def __init__(
+        self,
+        world: World,
+        site: Site,
+        service: EndpointService,
+        consumer: EndpointCase | None = None,
+    ) -> None:
+        self.world = world
+        self.site = site
+        self.service = service
+        self.consumer = consumer
+        self.around = world.around[site.scope]
+
+    @property
+    def now(self) -> float:
+        """The moment that is judged, in seconds since the epoch."""
+        return self.world.facts.as_of
+
+    @property
+    def scope(self) -> Scope:
+        """Where it is."""
+        return self.site.scope
+
+    @property
+    def type(self) -> str:
+        """The first of the service's types, which decides which checks concern it."""
+        return next(iter(self.service.types), "Interface")
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is on its way out: nothing is judged of it."""
+        return self.service.state in ("deleting", "deleted")
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Generic[C]):
+    """A check: its name, the function that judges, and what it concerns.
+
+    `types` are those of endpoints or services, `collector` is the one without which there is
+    nothing to judge by.
+    """
+
+    name: str
+    judge: Callable[[C], Judged]
+    types: frozenset[str] | None = None
+    collector: str | None = None
+
+    def __call__(self, case: C) -> Finding:
+        """Return the check's finding; what could not be seen makes it unknown."""
+        found = self._look(case)
+        return Finding(
+            self.name, found.status, found.summary, found.resources, found.evidence, found.fix
+        )
+
+    def _look(self, case: C) -> Judged:
+        if case.gone:
+            return not_applicable("It is being deleted.")
+        if self.types is not None and case.type not in self.types:
+            return not_applicable(f"Does not concern the type {case.type}.")
+        if self.collector in case.world.facts.off:
+            return not_applicable(f"The collector {self.collector} is switched off: not judged.")
+        try:
+            return self.judge(case)
+        except Unseen as why:
+            return unknown(f"Cannot be judged: {why}.")

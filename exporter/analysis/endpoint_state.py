@@ -1,0 +1,155 @@
+"""Is the endpoint available?
+
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VpcEndpoint.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from exporter.analysis.case import EndpointCase
+from exporter.analysis.judged import Judged, failed, need, passed, unknown, warned
+
+# How long AWS may take to create or change an endpoint, in seconds.
+PATIENCE = 900.0
+
+
+def judge(case: EndpointCase) -> Judged:
+    """Judge the state that DescribeVpcEndpoints gives."""
+    # Kept after a listing that failed, it is no longer the state.
+    need(case.site.inventory.endpoints, "endpoints")
+    state = case.endpoint.state
+    if state == "available":
+        return passed("The endpoint is available.", [case.endpoint.id])
+    judged = _STATES.get(state)
+    if judged is None:
+        word = case.endpoint.aws_state or state
+        return unknown(f"AWS says that the endpoint is {word}, a state not known here.")
+    return judged(case)
+
+
+def _pending(case: EndpointCase) -> Judged:
+    endpoint = case.endpoint
+    since = None if endpoint.created is None else case.now - endpoint.created
+    evidence = _evidence(case)
+    if since is not None and since > PATIENCE:
+        return failed(
+            f"The endpoint was created {_age(since)} ago and is still pending.",
+            [endpoint.id],
+            evidence,
+            f"aws ec2 describe-vpc-endpoints --vpc-endpoint-ids {endpoint.id} "
+            f"--region {case.scope.region}\n"
+            "Where nothing is changing it, delete it and create it anew, or ask AWS Support.",
+        )
+    return warned("The endpoint is being created or changed.", [endpoint.id], evidence)
+
+
+def _waits(case: EndpointCase) -> Judged:
+    endpoint = case.endpoint
+    since = "" if endpoint.created is None else f" for {_age(case.now - endpoint.created)}"
+    provider = case.provider
+    if provider is None:
+        fix = (
+            f"Ask the owner of {endpoint.service_name} to accept {endpoint.id}; the owner runs:\n"
+            f"aws ec2 accept-vpc-endpoint-connections --service-id SERVICE_ID "
+            f"--vpc-endpoint-ids {endpoint.id}"
+        )
+    else:
+        fix = (
+            f"In account {provider.scope.account}, if this consumer is meant to connect:\n"
+            f"aws ec2 accept-vpc-endpoint-connections --service-id {provider.service.id} "
+            f"--vpc-endpoint-ids {endpoint.id} --region {provider.scope.region}"
+        )
+    return failed(
+        f"The provider has not accepted the connection: it has waited{since}.",
+        [endpoint.id, *([provider.service.id] if provider else [])],
+        _evidence(case),
+        fix,
+    )
+
+
+def _rejected(case: EndpointCase) -> Judged:
+    endpoint = case.endpoint
+    provider = case.provider
+    if provider is None:
+        fix = f"Ask the owner of {endpoint.service_name} why {endpoint.id} was rejected."
+    else:
+        fix = (
+            f"In account {provider.scope.account}, if this consumer is meant to connect:\n"
+            f"aws ec2 accept-vpc-endpoint-connections --service-id {provider.service.id} "
+            f"--vpc-endpoint-ids {endpoint.id} --region {provider.scope.region}"
+        )
+    return failed(
+        "The provider has rejected the connection.",
+        [endpoint.id, *([provider.service.id] if provider else [])],
+        _evidence(case),
+        fix,
+    )
+
+
+def _failed(case: EndpointCase) -> Judged:
+    endpoint = case.endpoint
+    why = endpoint.failure_reason or endpoint.last_error
+    return failed(
+        "AWS could not create the endpoint" + (f": {why}" if why else "."),
+        [endpoint.id],
+        _evidence(case),
+        "Mend what AWS names, then delete the endpoint and create it anew:\n"
+        f"aws ec2 delete-vpc-endpoints --vpc-endpoint-ids {endpoint.id} "
+        f"--region {case.scope.region}",
+    )
+
+
+def _expired(case: EndpointCase) -> Judged:
+    endpoint = case.endpoint
+    return failed(
+        "The request to connect has expired: the provider did not accept it in time.",
+        [endpoint.id],
+        _evidence(case),
+        "Ask the provider to accept, then delete the endpoint and create it anew:\n"
+        f"aws ec2 delete-vpc-endpoints --vpc-endpoint-ids {endpoint.id} "
+        f"--region {case.scope.region}",
+    )
+
+
+def _partial(case: EndpointCase) -> Judged:
+    associations = need(case.site.inventory.endpoint_associations, "endpoint associations")
+    broken = [
+        a
+        for a in associations.values()
+        if a.endpoint_id == case.endpoint.id and a.accessibility.lower() != "accessible"
+    ]
+    return warned(
+        f"The endpoint is partly available: {len(broken)} of its associations do not work.",
+        [case.endpoint.id, *(a.id for a in broken)],
+        [
+            f"{a.id}: {a.accessibility}" + (f", {a.failure}" if a.failure else "")
+            for a in sorted(broken, key=lambda a: a.id)
+        ],
+    )
+
+
+_STATES: Mapping[str, Callable[[EndpointCase], Judged]] = {
+    "pending": _pending,
+    "pending_acceptance": _waits,
+    "rejected": _rejected,
+    "failed": _failed,
+    "expired": _expired,
+    "partial": _partial,
+}
+
+
+def _evidence(case: EndpointCase) -> list[str]:
+    endpoint = case.endpoint
+    found = [f"DescribeVpcEndpoints: State {endpoint.aws_state or endpoint.state}"]
+    found += [f"LastError: {endpoint.last_error}"] if endpoint.last_error else []
+    found += [f"FailureReason: {endpoint.failure_reason}"] if endpoint.failure_reason else []
+    return found
+
+
+def _age(seconds: float) -> str:
+    """Return a span in the largest unit that it has two of, else one smaller."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

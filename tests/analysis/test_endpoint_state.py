@@ -1,0 +1,74 @@
+"""The state of an endpoint, and how long it may wait."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.model import Known
+from tests.analysis.lab import DENIED, NOW, PROVIDER, Lab, diagnosis, finding
+
+
+@pytest.mark.parametrize(
+    ("state", "minutes", "status"),
+    [
+        ("available", 60, "pass"),
+        ("pending", 14, "warn"),
+        ("pending", 16, "fail"),
+        ("pending_acceptance", 1, "fail"),
+        ("rejected", 1, "fail"),
+        ("failed", 1, "fail"),
+        ("expired", 1, "fail"),
+        ("partial", 1, "warn"),
+        ("deleting", 1, "not_applicable"),
+        ("deleted", 1, "not_applicable"),
+        ("unknown", 1, "unknown"),
+    ],
+)
+def test_each_state_has_its_status(state: str, minutes: int, status: str) -> None:
+    """A state is judged by the table; pending is a fault after a quarter of an hour."""
+    lab = Lab()
+    endpoint = lab.add_endpoint(
+        lab.add_vpc("10.0.0.0/16"), {}, state=state, created=NOW - 60 * minutes
+    )
+    found = finding("endpoint_state", endpoint, lab)
+    assert (found.status, bool(found.fix)) == (status, status == "fail")
+
+
+def test_nothing_is_judged_of_what_is_being_deleted() -> None:
+    """No check concerns an endpoint on its way out, and the verdict is no failure."""
+    lab = Lab()
+    endpoint = lab.add_endpoint(lab.add_vpc("10.0.0.0/16"), {}, state="deleting")
+    found = diagnosis(endpoint, lab)
+    assert {f.status for f in found.checks} == {"not_applicable"}
+    assert found.root_cause is None
+
+
+def test_a_state_of_an_old_listing_is_unknown() -> None:
+    """What was available when the listing last succeeded may be anything now."""
+    lab = Lab()
+    endpoint = lab.add_endpoint(lab.add_vpc("10.0.0.0/16"), {})
+    known = Known({endpoint.id: endpoint}, NOW - 3600)
+    lab.instead["endpoints"] = type(DENIED)(DENIED.reason, DENIED.outcome, known)
+    found = finding("endpoint_state", endpoint, lab)
+    assert found.status == "unknown"
+    assert "AccessDenied" in found.summary
+
+
+def test_the_command_to_accept_names_service_and_endpoint() -> None:
+    """Where the provider is watched too, its account gets the command to paste."""
+    lab, other = Lab(), Lab(PROVIDER)
+    vpc = other.add_vpc("10.200.0.0/16")
+    service = other.add_service(vpc, [other.add_subnet(vpc, "10.200.0.0/24")])
+    endpoint = lab.add_endpoint(
+        lab.add_vpc("10.0.0.0/16"),
+        {},
+        service=service.service_name,
+        state="pending_acceptance",
+        created=NOW - 3 * 3600,
+    )
+    other.connect(service, endpoint, "pending_acceptance")
+    found = finding("endpoint_state", endpoint, lab, other)
+    assert "3 hours" in found.summary
+    assert found.resources == (endpoint.id, service.id)
+    assert f"--service-id {service.id} --vpc-endpoint-ids {endpoint.id}" in (found.fix or "")
+    assert PROVIDER.account in (found.fix or "")
