@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, TypeVar
 
 from exporter import analysis
 from exporter.model import (
@@ -48,6 +48,7 @@ from exporter.model import (
     classify_name,
 )
 
+N = TypeVar("N")
 NOW = 1_760_000_000.0
 CONSUMER = Scope("222233334444", "eu-west-1")
 PROVIDER = Scope("444455556666", "eu-west-1")
@@ -140,13 +141,13 @@ class Lab:
     expected: dict[str, Expected] = field(default_factory=dict)
     blind: dict[str, str] = field(default_factory=dict)
 
-    def add(self, listing: str, noun: Any) -> Any:
-        self.listings[listing][noun.id] = noun
+    def add(self, listing: str, noun: N) -> N:
+        self.listings[listing][noun.id] = noun  # type: ignore[attr-defined]  # all nouns have one
         return noun
 
-    def change(self, listing: str, noun: Any, **changes: Any) -> Any:
+    def change(self, listing: str, noun: N, **changes: Any) -> N:
         """Put another noun in the place of one, which differs in some fields."""
-        return self.add(listing, replace(noun, **changes))
+        return self.add(listing, replace(noun, **changes))  # type: ignore[type-var]  # a dataclass
 
     def add_vpc(self, *cidrs: str, support: bool = True, hostnames: bool = True) -> Vpc:
         """A VPC with a default ACL that allows all and a main table with the local routes."""
