@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from exporter.analysis import endpoint_state
+from exporter.analysis import connectivity, endpoint_state
 from exporter.analysis.case import WITH_INTERFACES as INTERFACES
 from exporter.analysis.case import WITH_NAMES as NAMES
 from exporter.analysis.case import C, Check, EndpointCase, ServiceCase, World
@@ -16,7 +16,9 @@ from exporter.model import Diagnosis, Facts, Finding
 
 ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (Check("endpoint_state", endpoint_state.judge),)
 # What is seen of a connection at its end: whatever is wrong at the provider explains it.
-SYMPTOMS: tuple[Check[EndpointCase], ...] = ()
+SYMPTOMS: tuple[Check[EndpointCase], ...] = (
+    Check("connectivity", connectivity.judge, NAMES, "connectivity"),
+)
 SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = ()
 # What of a service's findings its consumers' endpoints show too.
 _SHOWN = ("fail", "warn", "unknown")

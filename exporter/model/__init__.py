@@ -50,6 +50,7 @@ from exporter.model.part import (
     last_known,
     settle,
 )
+from exporter.model.ports import is_aws_service, ports_of
 from exporter.model.service import (
     SERVICE_STATES,
     TARGET_STATES,
@@ -64,7 +65,7 @@ from exporter.model.service import (
     TargetGroup,
     service_state,
 )
-from exporter.model.traffic import Accepted, Dial, Rejected, Side, Traffic
+from exporter.model.traffic import Accepted, Dial, Rejected, Side, Traffic, covers, judged
 from exporter.model.zones import Zones, target_groups_of
 
 __all__ = [
@@ -130,9 +131,13 @@ __all__ = [
     "addresses_of",
     "carry",
     "classify_name",
+    "covers",
     "endpoint_state",
+    "is_aws_service",
+    "judged",
     "last_known",
     "network_acl_of",
+    "ports_of",
     "route_table_of",
     "service_state",
     "settle",

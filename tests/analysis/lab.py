@@ -140,6 +140,8 @@ class Lab:
     changes: tuple[Any, ...] = ()
     expected: dict[str, Expected] = field(default_factory=dict)
     blind: dict[str, str] = field(default_factory=dict)
+    # The VPCs that this host is in or can reach.
+    reachable: set[str] = field(default_factory=set)
 
     def add(self, listing: str, noun: N) -> N:
         self.listings[listing][noun.id] = noun  # type: ignore[attr-defined]  # all nouns have one
@@ -413,7 +415,8 @@ class Lab:
 
 
 def facts(*labs: Lab, off: Iterable[str] = ()) -> Facts:
-    return Facts(NOW, tuple(lab.site() for lab in labs), frozenset(off))
+    reachable = frozenset(vpc_id for lab in labs for vpc_id in lab.reachable)
+    return Facts(NOW, tuple(lab.site() for lab in labs), frozenset(off), reachable)
 
 
 def diagnosis(noun: Endpoint | EndpointService, *labs: Lab, off: Iterable[str] = ()) -> Diagnosis:
