@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from exporter.dns import WILDCARD_LABEL, Pace
 from exporter.handshake import LINGER, Certificate, certificate, leave, looking, read, trusting
 from exporter.model import (
+    NO_ANSWER,
     Address,
     Dial,
     DnsName,
@@ -26,6 +28,7 @@ from exporter.model import (
     Known,
     covers,
     is_aws_service,
+    last_known,
 )
 
 # For a TCP connection, and as long again for a handshake.
@@ -33,6 +36,7 @@ TIMEOUT = 3.0
 # So many seconds over the time-out, and it was this process that was late.
 LATE = 0.5
 ATTEMPTS = 2
+_HTTPS = 443
 PARALLEL = 64
 PER_SECOND = 100.0
 # Types with interfaces that accept connections, and states in which they may.
@@ -61,8 +65,7 @@ _LOCAL = frozenset(
 class Call:
     """A connection to try; `name` is the SNI, `tls` whether a handshake is to follow.
 
-    `aws` is whether the far end is AWS's own, which speaks TLS with a certificate of a public
-    authority.
+    `aws` is whether the far end is AWS's own HTTPS: TLS, with a certificate of a public authority.
     """
 
     endpoint_id: str
@@ -102,11 +105,26 @@ def calls(
         name, aws = _name(endpoint), is_aws_service(endpoint.service_name)
         addresses = [a for i in endpoint.interface_ids for a in interfaces[i].addresses]
         found += [
-            Call(endpoint.id, address, port, name, port in tls_ports, aws)
+            Call(endpoint.id, address, port, name, port in tls_ports, aws and port == _HTTPS)
             for port in ports(endpoint)
             for address in addresses
         ]
     return tuple(found)
+
+
+def listeners(inventories: Iterable[Inventory]) -> Mapping[str, tuple[int, ...]]:
+    """Return the ports of the listeners behind each service, by its name, where they were seen."""
+    found: dict[str, tuple[int, ...]] = {}
+    for inventory in inventories:
+        for service in (last_known(inventory.services) or {}).values():
+            parts = [inventory.listeners.get(arn) for arn in service.load_balancer_arns]
+            found[service.service_name] = tuple(
+                listener.port
+                for part in parts
+                for listener in (last_known(part) if part else None) or ()
+                if listener.port is not None
+            )
+    return found
 
 
 def _name(endpoint: Endpoint) -> DnsName | None:
@@ -189,7 +207,7 @@ class Dialer:
                     local = error.errno in _LOCAL
                     return _Reached(None, took, _words(error), local)
                 if took <= self.timeout + LATE:
-                    return _Reached(None, took, f"no answer within {self.timeout:g} s")
+                    return _Reached(None, took, NO_ANSWER)
                 # We were too busy to look: the answer may have been there in time.
         return _Reached(None, took, "this host was too busy to see an answer", local=True)
 
@@ -242,11 +260,11 @@ class Dialer:
 
 def _words(error: OSError | ValueError) -> str:
     if isinstance(error, TimeoutError) and error.errno is None:
-        return "no answer in time"
+        return NO_ANSWER
     if isinstance(error, ssl.SSLError):
         return (error.reason or "handshake failed").replace("_", " ").lower()
     if isinstance(error, OSError) and error.errno:
-        return (error.strerror or errno.errorcode.get(error.errno, "")).lower()
+        return os.strerror(error.errno).lower()  # asyncio puts words of its own into the error
     return str(error)
 
 

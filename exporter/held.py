@@ -9,7 +9,7 @@ from typing import TypeAlias
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
-from exporter.model import Inventory, Lookup, Scope, last_known
+from exporter.model import Dial, Inventory, Lookup, Scope, last_known
 from exporter.world import CollectorStatus, Estate
 
 Key: TypeAlias = tuple[str, Scope, str]
@@ -20,13 +20,14 @@ class Limits:
     """For how many seconds a sight may be judged, and what else of the configuration matters here.
 
     `tag_labels` are tags that become labels of `_info`, `allowed` says by which sources flow
-    logs may be read.
+    logs may be read, `reachable` are the VPCs that this host may judge by connecting.
     """
 
     states: float = 900.0
     configuration: float = 900.0
     tag_labels: tuple[str, ...] = ()
     allowed: Allowed = attribute.ANY
+    reachable: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Held:
     foreign: dict[Scope, Mapping[str, str]] = field(default_factory=dict)
     lookups: dict[tuple[Scope, str], tuple[Lookup, ...]] = field(default_factory=dict)
     reports: dict[Scope, Report] = field(default_factory=dict)
+    dials: dict[Scope, tuple[Dial, ...]] = field(default_factory=dict)
     # The index of an inventory, as long as it is that inventory.
     _indexes: dict[Scope, tuple[Inventory, Index | None]] = field(default_factory=dict)
 
@@ -58,6 +60,7 @@ class Held:
             dict(self.foreign),
             dict(self.lookups),
             dict(self.reports),
+            dict(self.dials),
             self._indexes,
         )
 
@@ -105,6 +108,7 @@ class Held:
                 tuple(lookups.get(scope, ())),
                 self.reports.get(scope, Report()),
                 self.limits.allowed,
+                tuple(d for d in self.dials.get(scope, ()) if now - d.at <= self.limits.states),
             )
             for scope in sorted(self.inventories)
             if (inventory := self.inventory(scope, now))

@@ -20,6 +20,8 @@ from exporter.model import (
     Lookup,
     Unavailable,
     Zones,
+    by_port,
+    judged,
     last_known,
     target_groups_of,
 )
@@ -48,6 +50,7 @@ def samples(world: World) -> Iterator[Sample]:
     for estate in world.estates:
         yield from _endpoints(estate, tags)
         yield from _dns(estate)
+        yield from _connections(estate)
         yield from _flows(estate)
         yield from _rejects(estate, listeners, world.as_of)
         yield from _flow_logs(estate, world.as_of)
@@ -136,6 +139,24 @@ def _dns(estate: Estate) -> Iterator[Sample]:
                     resolver=resolver,
                     problem=lookup.problem,
                 )
+
+
+def _connections(estate: Estate) -> Iterator[Sample]:
+    present = {endpoint.id for endpoint in estate.endpoints()}
+    for dials in by_port(d for d in estate.dials if d.endpoint_id in present):
+        of = {
+            "account": estate.scope.account,
+            "region": estate.scope.region,
+            "endpoint_id": dials[0].endpoint_id,
+            "port": str(dials[0].port),
+        }
+        told, blind = judged(dials)
+        accepted = all(d.problem is None for d in told)
+        if told and not (accepted and blind):
+            yield m.CONNECT_SUCCESS(float(accepted), **of)
+        ends = [d.not_after for d in dials if d.not_after is not None]
+        if ends:
+            yield m.CERTIFICATE_NOT_AFTER(min(ends), **of)
 
 
 def _flows(estate: Estate) -> Iterator[Sample]:

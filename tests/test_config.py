@@ -22,6 +22,7 @@ collectors:
       - {address: "10.0.0.2", vpcs: [vpc-0a1b2c3d4e5f60718]}
       - {address: "[fd00:ec2::253]:53"}
   flow_logs: {interval: 1m, lookback: 30m}
+  connectivity: {enabled: true, interval: 2m, vpcs: [vpc-0a1b2c3d4e5f60718], tls_ports: [443, 8443]}
 storage: {path: ./state}
 """
 
@@ -36,12 +37,17 @@ def test_every_key_is_read() -> None:
         "[fd00:ec2::253]:53",
     ]
     assert config.collectors.flow_logs.lookback == 1800
+    connectivity = config.collectors.connectivity
+    assert (connectivity.enabled, connectivity.interval) == (True, 120)
+    assert connectivity.vpcs == ("vpc-0a1b2c3d4e5f60718",)
+    assert connectivity.tls_ports == (443, 8443)
 
 
 def test_nothing_is_needed() -> None:
     """An empty file means the defaults."""
     assert parse("", "x").collectors.inventory.interval == 60
     assert parse("# nothing\n", "x").accounts == ()
+    assert not parse("", "x").collectors.connectivity.enabled
 
 
 FLOW_LOGS = "collectors:\n  flow_logs:\n    "
@@ -141,6 +147,14 @@ BAD = {
         ["c:1: collectors.dns.resolvers[0].address: required"],
     ),
     "a key twice": ("storage: {path: a}\nstorage: {path: b}", ["c:2: storage: given twice"]),
+    "connecting to what is no VPC, at no port": (
+        "collectors:\n  connectivity:\n    vpcs: [shop]\n    tls_ports: [0, https]",
+        [
+            "c:3: collectors.connectivity.vpcs[0]: 'shop' does not look like vpc-0a1b2c3d4e5f60718",
+            "c:4: collectors.connectivity.tls_ports[0]: ",
+            "c:4: collectors.connectivity.tls_ports[1]: ",
+        ],
+    ),
     "an interval of nothing": (
         "collectors: {inventory: {interval: 0s}}",
         [

@@ -12,7 +12,9 @@ from exporter.flowlogs.notes import Noted
 from exporter.flowlogs.passing import SourceReport
 from exporter.flowlogs.tally import Port
 from exporter.model import (
+    NO_ANSWER,
     Connection,
+    Dial,
     DnsName,
     Endpoint,
     EndpointService,
@@ -97,6 +99,20 @@ TARGETS = (
     Target("10.9.0.10", 443, "", "draining", "Target.DeregistrationInProgress"),
 )
 
+DIALS = (
+    Dial(
+        "vpce-0a1",
+        ip_address("10.1.0.10"),
+        443,
+        NOW - 5,
+        0.002,
+        name="sqs.eu-west-1.amazonaws.com",
+        names=("sqs.eu-west-1.amazonaws.com",),
+        not_after=NOW + 864000,
+    ),
+    Dial("vpce-0a1", ip_address("10.1.1.10"), 443, NOW - 5, 3.0, NO_ANSWER),
+)
+
 
 def lookup(name: str, problem: str | None, matches: bool | None) -> Lookup:
     return Lookup(
@@ -171,6 +187,7 @@ def fixed_world() -> World:
             lookup("legacy.example.com", None, True),
         ),
         Report(counters, {"fl-0a1": NOW - 60}, sources, noted=noted, number=1),
+        dials=DIALS,
     )
     statuses = (
         CollectorStatus("inventory", SCOPE, "", NOW, 0.5, None, {"subnets": "denied"}),

@@ -20,7 +20,7 @@ from exporter.analysis.judged import (
     unknown,
     warned,
 )
-from exporter.model import Dial, covers, is_aws_service, judged, ports_of
+from exporter.model import NO_ANSWER, Dial, by_port, covers, is_aws_service, judged, ports_of
 
 # States in which an endpoint may accept connections.
 _STATES = frozenset({"available", "partial", "unknown"})
@@ -47,8 +47,7 @@ def judge(case: EndpointCase) -> Judged:
     dials = case.site.dials.get(endpoint.id, ())
     if not dials:
         return _nothing_tried(case)
-    ports = [[d for d in dials if d.port == p] for p in sorted({d.port for d in dials})]
-    found = [_port(case, of_port) for of_port in ports]
+    found = [_port(case, of_port) for of_port in by_port(dials)]
     worst = min(found, key=lambda judged: _ORDER.index(judged.status))
     evidence = [line for dial in dials for line in _told(dial)]
     return Judged(worst.status, worst.summary, (endpoint.id,), tuple(evidence), worst.fix)
@@ -116,13 +115,17 @@ def _why(dial: Dial) -> str:
 
 
 def _closed(case: EndpointCase, dials: Sequence[Dial]) -> Judged:
-    """Judge a port at which no address accepts; others that get through make it our own affair."""
+    """Judge a port at which no address accepts; others that get through make it our own affair.
+
+    That is so where nothing answers at all: what is refused is accepted by every rule, both ways.
+    """
     port, endpoint = dials[0].port, case.endpoint
     after = case.now - LATELY
     through = [
         c.address
         for c in case.traffic.clients
-        if min(c.inbound or 0.0, c.outbound or 0.0) >= after
+        if all(d.problem == NO_ANSWER for d in dials)
+        and min(c.inbound or 0.0, c.outbound or 0.0) >= after
         and (6, port) in case.traffic.accepted_ports
     ]
     what = f"at port {port} from this host: {_why(dials[0])}"

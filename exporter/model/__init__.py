@@ -65,12 +65,23 @@ from exporter.model.service import (
     TargetGroup,
     service_state,
 )
-from exporter.model.traffic import Accepted, Dial, Rejected, Side, Traffic, covers, judged
+from exporter.model.traffic import (
+    NO_ANSWER,
+    Accepted,
+    Dial,
+    Rejected,
+    Side,
+    Traffic,
+    by_port,
+    covers,
+    judged,
+)
 from exporter.model.zones import Zones, target_groups_of
 
 __all__ = [
     "ACTIONS",
     "ENDPOINT_STATES",
+    "NO_ANSWER",
     "SERVICE_STATES",
     "STATES",
     "TARGET_STATES",
@@ -129,6 +140,7 @@ __all__ = [
     "VpcAttributes",
     "Zones",
     "addresses_of",
+    "by_port",
     "carry",
     "classify_name",
     "covers",
