@@ -29,6 +29,7 @@ from exporter.model import (
     covers,
     is_aws_service,
     last_known,
+    tcp_ports,
 )
 
 # For a TCP connection, and as long again for a handshake.
@@ -113,16 +114,15 @@ def calls(
 
 
 def listeners(inventories: Iterable[Inventory]) -> Mapping[str, tuple[int, ...]]:
-    """Return the ports of the listeners behind each service, by its name, where they were seen."""
+    """Return the TCP ports of the listeners behind each service seen, by its name."""
     found: dict[str, tuple[int, ...]] = {}
     for inventory in inventories:
         for service in (last_known(inventory.services) or {}).values():
             parts = [inventory.listeners.get(arn) for arn in service.load_balancer_arns]
             found[service.service_name] = tuple(
-                listener.port
+                port
                 for part in parts
-                for listener in (last_known(part) if part else None) or ()
-                if listener.port is not None
+                for port in tcp_ports((last_known(part) if part else None) or ())
             )
     return found
 

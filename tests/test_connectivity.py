@@ -453,7 +453,7 @@ def test_the_ports_of_listeners() -> None:
         "vpce-svc-1", SCOPE, "com.amazonaws.vpce.x", "available", load_balancer_arns=("a", "b")
     )
     found: Known[tuple[Listener, ...]] = Known(
-        (Listener("l", "TCP", 8443), Listener("m", "GENEVE", None)), 0
+        (Listener("l", "TCP", 8443), Listener("m", "GENEVE", None), Listener("n", "UDP", 53)), 0
     )
     inventory = Inventory(
         SCOPE,

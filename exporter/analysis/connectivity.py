@@ -7,7 +7,6 @@ configuration says can reach it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.judged import (
@@ -20,7 +19,17 @@ from exporter.analysis.judged import (
     unknown,
     warned,
 )
-from exporter.model import NO_ANSWER, Dial, by_port, covers, is_aws_service, judged, ports_of
+from exporter.analysis.words import clock
+from exporter.model import (
+    NO_ANSWER,
+    Dial,
+    by_port,
+    covers,
+    is_aws_service,
+    judged,
+    ports_of,
+    tcp_ports,
+)
 
 # States in which an endpoint may accept connections.
 _STATES = frozenset({"available", "partial", "unknown"})
@@ -49,7 +58,7 @@ def judge(case: EndpointCase) -> Judged:
         return _nothing_tried(case)
     found = [_port(case, of_port) for of_port in by_port(dials)]
     worst = min(found, key=lambda judged: _ORDER.index(judged.status))
-    evidence = [line for dial in dials for line in _told(dial)]
+    evidence = [line for dial in dials for line in _told(dial, case.now)]
     return Judged(worst.status, worst.summary, (endpoint.id,), tuple(evidence), worst.fix)
 
 
@@ -60,12 +69,11 @@ def _nothing_tried(case: EndpointCase) -> Judged:
     why = case.site.blind.get("connectivity")
     if why:
         raise Unseen(f"connections from this host: {why}")
-    listeners = []
+    listeners: list[int] = []
     if case.provider and not case.expected.ports:
         around = case.provider.around.inventory
         for arn in case.provider.service.load_balancer_arns:
-            seen = need(around.listeners.get(arn), f"listeners of {arn}")
-            listeners += [listener.port for listener in seen if listener.port is not None]
+            listeners += tcp_ports(need(around.listeners.get(arn), f"listeners of {arn}"))
     if not ports_of(case.endpoint.service_name, case.expected.ports, listeners):
         return not_applicable(
             "No port is known that this endpoint serves: no connection is tried. Name its ports "
@@ -156,8 +164,8 @@ def _certificate(case: EndpointCase, dials: Iterable[Dial]) -> Judged | None:
     for dial, until in seen:
         if until <= case.now:
             return failed(
-                f"The certificate at port {dial.port} expired at {_moment(until)}: clients refuse "
-                "it.",
+                f"The certificate at port {dial.port} expired at {clock(until, case.now)}: "
+                "clients refuse it.",
                 fix=f"The owner of {owner} has to renew the certificate for {dial.name}.",
             )
         if private and dial.tls_problem and not covers(dial.names, dial.name):
@@ -171,17 +179,17 @@ def _certificate(case: EndpointCase, dials: Iterable[Dial]) -> Judged | None:
             return warned(f"The certificate at port {dial.port}: {dial.tls_problem}.")
         if until - case.now <= SOON:
             return warned(
-                f"The certificate at port {dial.port} expires at {_moment(until)}.",
+                f"The certificate at port {dial.port} expires at {clock(until, case.now)}.",
                 fix=f"The owner of {owner} has to renew the certificate for {dial.name}.",
             )
     return None
 
 
-def _told(dial: Dial) -> Iterable[str]:
+def _told(dial: Dial, now: float) -> Iterable[str]:
     """What one connection showed, as evidence."""
     where = f"{dial.address} port {dial.port}"
     came = f"problem: {dial.problem}" if dial.problem else "accepted"
-    yield f"TCP to {where} at {_moment(dial.at)}: {came} after {dial.duration * 1000:.0f} ms"
+    yield f"TCP to {where} at {clock(dial.at, now)}: {came} after {dial.duration * 1000:.0f} ms"
     if dial.tls_problem:
         yield f"TLS to {where}, SNI {dial.name or 'none'}: {dial.tls_problem}"
     if dial.not_after is not None:
@@ -189,9 +197,5 @@ def _told(dial: Dial) -> Iterable[str]:
         names = ", ".join(dial.names[:_SHOWN]) or "no name"
         yield (
             f"Certificate at {where}: for {names}{f' and {more} more' if more > 0 else ''}, until "
-            f"{_moment(dial.not_after)}"
+            f"{clock(dial.not_after, now)}"
         )
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -50,7 +50,7 @@ from exporter.model.part import (
     last_known,
     settle,
 )
-from exporter.model.ports import is_aws_service, ports_of
+from exporter.model.ports import is_aws_service, ports_of, tcp_ports
 from exporter.model.service import (
     SERVICE_STATES,
     TARGET_STATES,
@@ -154,4 +154,5 @@ __all__ = [
     "service_state",
     "settle",
     "target_groups_of",
+    "tcp_ports",
 ]

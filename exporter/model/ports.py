@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from exporter.model.service import Listener
+
 # AWS's services that are asked otherwise than by HTTPS, by the end of their names. Where the port
 # depends on how the service was set up, there is none.
 # https://docs.aws.amazon.com/keyspaces/latest/devguide/vpc-endpoints.html
@@ -15,6 +17,16 @@ _OTHERWISE = {
     ".email-smtp": (587,),
     ".transfer.server": (),
 }
+
+
+# Protocols of listeners that accept TCP connections.
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html
+_TCP = frozenset({"TCP", "TLS", "TCP_UDP"})
+
+
+def tcp_ports(listeners: tuple[Listener, ...]) -> tuple[int, ...]:
+    """Return the ports at which a load balancer's listeners accept TCP connections."""
+    return tuple(x.port for x in listeners if x.port is not None and x.protocol in _TCP)
 
 
 def is_aws_service(service_name: str) -> bool:
