@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
 from exporter.analysis.judged import Unseen, need
 from exporter.model import (
@@ -32,8 +33,12 @@ class Around:
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
-        # What has been decided already, by question: endpoints share groups and clients.
-        self.decisions: dict[object, object] = {}
+        # Rules and routes made ready to be asked, and clients found: endpoints share them.
+        self.rules_ready: dict[Any, Any] = {}
+        self.acls_ready: dict[Any, Any] = {}
+        self.routes_ready: dict[Any, Any] = {}
+        self.clients_found: dict[Any, Any] = {}
+        self.hops: dict[Any, Any] = {}
 
     def rules(self, group_ids: Iterable[str]) -> tuple[SecurityGroupRule, ...]:
         """Return the rules of these security groups, both directions; raises Unseen."""
