@@ -24,7 +24,7 @@ _PROTOCOLS: Mapping[str, tuple[int, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class Used:
     """The ports that a consumer comes to: those that are configured, else those seen.
 
     `seen` are (protocol, port) that the endpoint's interfaces have accepted: a scan may be among
@@ -35,13 +35,13 @@ class Ports:
     seen: frozenset[tuple[int, int]] = frozenset()
 
 
-def ports(consumer: EndpointCase) -> Ports:
+def used(consumer: EndpointCase) -> Used:
     """Return the ports that the clients of an endpoint come to; none where nothing tells."""
     configured = consumer.expected.ports
     if configured:
-        return Ports(configured)
+        return Used(configured)
     accepted = consumer.traffic.accepted_ports
-    return Ports(seen=frozenset(found for found in accepted if found[0] in (TCP, UDP)))
+    return Used(seen=frozenset(found for found in accepted if found[0] in (TCP, UDP)))
 
 
 def connected(case: ServiceCase) -> tuple[tuple[EndpointCase, ...], int]:
@@ -70,9 +70,7 @@ def protocols(protocol: str) -> tuple[int, ...]:
 
 def serves(listener: Listener, port: int, protocol: int | None = None) -> bool:
     """Whether a listener takes connections to a port; of any protocol where none is said."""
-    return listener.port == port and (
-        protocol is None or protocol in protocols(listener.protocol)
-    )
+    return listener.port == port and (protocol is None or protocol in protocols(listener.protocol))
 
 
 def asked(case: ServiceCase, listeners: Sequence[Listener]) -> dict[Listener, bool]:
@@ -84,7 +82,7 @@ def asked(case: ServiceCase, listeners: Sequence[Listener]) -> dict[Listener, bo
     found: dict[Listener, bool] = {}
     told = not others and bool(consumers)
     for consumer in consumers:
-        known = ports(consumer)
+        known = used(consumer)
         theirs = [one for one in listeners if any(serves(one, p) for p in known.configured)]
         found |= dict.fromkeys(theirs, True)
         for one in listeners:

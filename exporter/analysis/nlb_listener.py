@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.analysis.case import EndpointCase, ServiceCase
-from exporter.analysis.consumers import Ports, connected, ports, serves
 from exporter.analysis.commands import at_provider, aws
+from exporter.analysis.consumers import Used, connected, serves, used
 from exporter.analysis.judged import Judged, failed, passed, warned
-from exporter.analysis.rules import protocol_name
 from exporter.analysis.phrases import some
+from exporter.analysis.rules import protocol_name
 from exporter.model import Listener, LoadBalancer
 
 Found = Mapping[LoadBalancer, Sequence[Listener]]
@@ -85,7 +85,7 @@ def _state(case: ServiceCase, broken: Sequence[LoadBalancer]) -> Judged:
 
 def _miss(consumer: EndpointCase, found: Found) -> _Miss | None:
     """Return what a consumer misses; None where nothing or where no port is known."""
-    known = ports(consumer)
+    known = used(consumer)
     missing = tuple((None, p) for p in known.configured if not _served(found, p, None))
     if missing:
         return _Miss(consumer, missing, True)
@@ -123,7 +123,7 @@ def _missed(
         source = "configured" if miss.configured else "flow logs: accepted at its interfaces"
         evidence.append(f"{miss.consumer.endpoint.id}: {some(map(_port, miss.ports))} ({source})")
     # Where others are served it is one consumer that goes astray, and its endpoint says so.
-    others = sum(ports(c) != Ports() for c in consumers) - len(misses)
+    others = sum(used(c) != Used() for c in consumers) - len(misses)
     if others and not first.configured:
         return warned(summary, ids, evidence, _add(case, found, misses))
     return failed(summary, ids, evidence, _add(case, found, misses))
@@ -140,9 +140,9 @@ def _heard(
             "service has.",
             [deaf[0].id, case.service.id],
             _evidence(found),
-            _add(case, {one: () for one in deaf}, ()),
+            _add(case, dict.fromkeys(deaf, ()), ()),
         )
-    silent = [c for c in consumers if not ports(c).configured and not ports(c).seen]
+    silent = [c for c in consumers if not used(c).configured and not used(c).seen]
     unknown = len(silent) + others
     summary = f"The load balancer {_listens(found)}"
     if case.consumer is not None:
@@ -202,14 +202,9 @@ def _add(case: ServiceCase, found: Found, misses: Iterable[_Miss]) -> str | None
                 "--default-actions",
                 f"Type=forward,TargetGroupArn={next(iter(groups))}",
             ),
-            after=f"Or the clients come to where it {_listens(found)}.",
+            after=f"Or have the clients come to where it {_listens(found)}.",
         )
-    at = some(map(_port, sorted(wanted, key=str))) if wanted else "the port of the service"
-    return at_provider(
-        case,
-        before=f"EC2 console > Load balancers > {balancer.name} > Listeners > Add listener: {at}, "
-        "forward to the service's target group. Or the clients come to where it listens."
-        if wanted
-        else f"EC2 console > Load balancers > {balancer.name} > Listeners > Add listener: TCP, "
-        "the service's port, forward to the service's target group.",
-    )
+    at = some(map(_port, sorted(wanted, key=str))) if wanted else "TCP at the service's port"
+    way = f"EC2 console > Load balancers > {balancer.name} > Listeners > Add listener: {at}, "
+    other = " Or have the clients come to where it listens." if wanted else ""
+    return at_provider(case, before=f"{way}forward to the service's target group.{other}")

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.analysis.case import EndpointCase, ServiceCase
-from exporter.analysis.clients import Client, clients
+from exporter.analysis.clients import Client, Port, clients
 from exporter.analysis.commands import at_provider
-from exporter.analysis.consumers import connected, ports, protocols
+from exporter.analysis.consumers import connected, protocols, used
 from exporter.analysis.fixes import open_group
 from exporter.analysis.judged import Judged, Unseen, failed, not_applicable, passed, unknown
 from exporter.analysis.phrases import some
@@ -63,9 +63,6 @@ def judge(case: ServiceCase) -> Judged:
     ways = tuple(_ways(case, guarded))
     if not ways:
         return not_applicable("The load balancer has no listener that anybody could come to.")
-    anyone = [(way, _ask(case, way, peer)) for way in ways for peer in _everyone(case, None)]
-    if all(decision.none for _, decision in anyone):
-        return _closed(case, anyone)
     open_to_all = [
         (way, _ask(case, way, peer)) for way in ways for peer in _everyone(case, frozenset())
     ]
@@ -90,6 +87,9 @@ def judge(case: ServiceCase) -> Judged:
             f"Only {some(b.name for b in guarded)} judges the clients, the service's other load "
             "balancers let them all in: which of them a client comes to is not known."
         )
+    anyone = [(way, _ask(case, way, peer)) for way in ways for peer in _everyone(case, None)]
+    if all(decision.none for _, decision in anyone):
+        return _closed(case, anyone)
     return _known(case, ways)
 
 
@@ -249,7 +249,7 @@ def _answer(
 ) -> _Answer:
     """Return what is said to a client: at every port that is configured, else at the best one."""
     peer = _peer(case, consumer, client)
-    known = ports(consumer)
+    known = used(consumer)
     at = set(known.configured) or {port for _, port in known.seen}
     by_port: dict[int, list[tuple[_Way, Decision]]] = {}
     for way in [w for w in ways if w.port in at] or ways:
@@ -298,8 +298,7 @@ def _opening(case: ServiceCase, blocked: Sequence[_Answer]) -> str | None:
                     case.scope.region,
                     way.balancer.security_group_ids[0],
                     network,
-                    way.protocol,
-                    way.port,
+                    Port(way.protocol, way.port),
                 )
             )
     found = list(dict.fromkeys(command for command in commands if command))[:_MOST]

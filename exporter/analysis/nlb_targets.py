@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from exporter.analysis.behind import CROSS_ZONE
 from exporter.analysis.case import ServiceCase
-from exporter.analysis.consumers import asked, together, zone_ids
 from exporter.analysis.commands import at_provider, aws
+from exporter.analysis.consumers import asked, together, zone_ids
 from exporter.analysis.judged import (
     Judged,
     Unseen,
@@ -237,17 +237,18 @@ def _evidence(zone: _Zone) -> Iterator[str]:
 def _fix(case: ServiceCase, wrong: Sequence[_Zone], good: bool) -> str | None:
     zone = wrong[0]
     group = zone.group
+    where = some(dict.fromkeys(one.zone for one in wrong if one.group == group))
     if zone.state == "initial":
         return None
     if zone.state == "none":
         step = f"EC2 console > Target groups > {group.name} > Targets > Register targets"
-        step += "" if zone.cross_zone else f": in {zone.zone}"
+        step += "" if zone.cross_zone else f": in {where}"
     else:
         port = group.health_check_port
         at = "the traffic port" if port == "traffic-port" else f"port {port}"
         step = (
             f"Mend what answers the health check ({group.health_check_protocol} at {at}) on the "
-            f"targets in {zone.zone}."
+            f"targets in {where}."
         )
     if not good or zone.cross_zone:
         return at_provider(case, before=step)
@@ -258,8 +259,6 @@ def _fix(case: ServiceCase, wrong: Sequence[_Zone], good: bool) -> str | None:
         if overrides
         else ("elbv2 modify-load-balancer-attributes", "--load-balancer-arn", zone.balancer.id)
     )
-    command = aws(
-        case.scope, operation, flag, arn, "--attributes", f"Key={CROSS_ZONE},Value=true"
-    )
+    command = aws(case.scope, operation, flag, arn, "--attributes", f"Key={CROSS_ZONE},Value=true")
     before = f"{step}\nOr let the other zones' targets answer, which AWS bills as traffic between "
     return at_provider(case, command, before=f"{before}zones:")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from exporter.analysis.case import ServiceCase
 from exporter.analysis.judged import Judged, need, not_applicable, passed, unknown, warned
 from exporter.analysis.phrases import some
-from exporter.model import ACTIONS, FlowLog, Interface
+from exporter.model import ACTIONS, Action, FlowLog, Interface
 
 
 def judge(case: ServiceCase) -> Judged:
@@ -31,7 +31,7 @@ def judge(case: ServiceCase) -> Judged:
     ids = {x for i in interfaces for x in (i.id, i.subnet_id, i.vpc_id)}
     every = need(case.site.inventory.flow_logs, "flow logs").values()
     logs = [log for log in every if log.resource_id in ids]
-    dark: dict[Interface, list[str]] = {}
+    dark: dict[Interface, list[Action]] = {}
     for interface in interfaces:
         told = [log for log in logs if log.covers(interface) and log.delivers]
         missing = [a for a in ACTIONS if not any(log.logs(a) for log in told)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from exporter.analysis import hops
 from exporter.analysis.case import ServiceCase
+from exporter.analysis.clients import Port
 from exporter.analysis.commands import at_provider
 from exporter.analysis.consumers import asked, together, zone_ids
 from exporter.analysis.fixes import open_group
@@ -138,7 +139,8 @@ def _interface(
                 found = hops.passage(case.around, balancer, near, interface, address, door)
         if found.passing != "all":
             kept.append(found)
-    status = max((_STATUS[one.passing] for one in kept), key=_ORDER.index, default="pass")
+    said = [_STATUS[one.passing] for one in kept]
+    status: Status = max(said, key=_ORDER.index) if said else "pass"
     return _Look(balancer, group, target, interface, status, tuple(kept))
 
 
@@ -148,7 +150,9 @@ def _judged(case: ServiceCase, looks: Sequence[_Look]) -> Judged:
         status = "fail"
     if status == "pass":
         seen = [look for look in looks if look.interface is not None]
-        groups = dict.fromkeys(g for x in seen if x.interface for g in x.interface.security_group_ids)
+        groups = dict.fromkeys(
+            g for x in seen if x.interface for g in x.interface.security_group_ids
+        )
         return passed(
             f"The targets let the load balancer in: {len(looks)} were judged.", list(groups)
         )
@@ -237,12 +241,12 @@ def _commands(
     if one.passing not in ("none", "some"):
         return
     guards, theirs = interface.security_group_ids, look.balancer.security_group_ids
-    region, port = case.scope.region, one.door.port
-    for protocol in one.door.protocols:
+    region = case.scope.region
+    for at in (Port(protocol, one.door.port) for protocol in one.door.protocols):
         if one.egress:
-            yield open_group(region, theirs[0], guards[0], protocol, port, egress=True)
+            yield open_group(region, theirs[0], guards[0], at, egress=True)
         elif theirs:
-            yield open_group(region, guards[0], theirs[0], protocol, port)
+            yield open_group(region, guards[0], theirs[0], at)
         else:
             for source in one.sources:
-                yield open_group(region, guards[0], source.network, protocol, port)
+                yield open_group(region, guards[0], source.network, at)
