@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Iterable
 
+from exporter.analysis.clients import Port
 from exporter.analysis.rules import protocol_name
 from exporter.model import Network
 

@@ -136,6 +136,14 @@ def _nobody(case: EndpointCase, acls: dict[str, NetworkAcl]) -> Judged | None:
             if shut is None:
                 continue
             what = "answers out" if shut is outward else "packets in"
+            beside = gateway.clients(case).get(interface.subnet_id)
+            if beside:
+                return warned(
+                    f"{acl.id} lets no {what}: only clients in the endpoint's own subnet "
+                    f"{interface.subnet_id} can connect to {interface.id}.",
+                    [acl.id, interface.subnet_id],
+                    [shut.by, f"within one subnet it is not asked: {beside[0].id} is there"],
+                )
             return failed(
                 f"{acl.id} lets no {what}: nobody can connect to {interface.id}.",
                 [acl.id, interface.subnet_id],
@@ -154,7 +162,7 @@ def _holes(case: EndpointCase) -> Judged | None:
         for demand in demands(case)
         for hop in holes(case, demand)
     ]
-    if not found:
+    if not any(True for _ in demands(case)):
         found = list(_common_holes(case))
     if not found:
         return None
