@@ -7,51 +7,27 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
-from exporter.analysis.case import EndpointCase, ServiceCase
-from exporter.analysis.clients import Client, Port, clients
+from exporter.analysis import let_in
+from exporter.analysis.case import ServiceCase
+from exporter.analysis.clients import Port
 from exporter.analysis.commands import at_provider
-from exporter.analysis.consumers import connected, protocols, used
+from exporter.analysis.consumers import connected
 from exporter.analysis.fixes import open_group
 from exporter.analysis.judged import Judged, Unseen, failed, not_applicable, passed, unknown
+from exporter.analysis.let_in import Answer, Way
 from exporter.analysis.phrases import some
 from exporter.analysis.rules import (
     EVERYONE,
     Decision,
     Peer,
-    groups_admit,
     network_text,
-    protocol_name,
 )
 from exporter.model import LoadBalancer, Network
 
 _MOST = 10
 _ENFORCED = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic is on"
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """A protocol and port at which a guarded load balancer is asked."""
-
-    balancer: LoadBalancer
-    protocol: int
-    port: int
-
-    def __str__(self) -> str:
-        return f"{protocol_name(self.protocol)} {self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What the groups say to one client of a consumer, and at which way that is decided."""
-
-    consumer: EndpointCase
-    client: Client
-    allowed: bool | None
-    way: _Way
-    decision: Decision
 
 
 def judge(case: ServiceCase) -> Judged:
@@ -60,11 +36,11 @@ def judge(case: ServiceCase) -> Judged:
     guarded = [b for b in balancers if b.security_group_ids and b.enforces_inbound.lower() != "off"]
     if not guarded:
         return _unguarded(balancers)
-    ways = tuple(_ways(case, guarded))
+    ways = tuple(let_in.ways(case, guarded))
     if not ways:
         return not_applicable("The load balancer has no listener that anybody could come to.")
     open_to_all = [
-        (way, _ask(case, way, peer)) for way in ways for peer in _everyone(case, frozenset())
+        (way, let_in.ask(case, way, peer)) for way in ways for peer in _everyone(case, frozenset())
     ]
     if all(decision.allowed for _, decision in open_to_all):
         decision = open_to_all[0][1]
@@ -87,7 +63,7 @@ def judge(case: ServiceCase) -> Judged:
             f"Only {some(b.name for b in guarded)} judges the clients, the service's other load "
             "balancers let them all in: which of them a client comes to is not known."
         )
-    anyone = [(way, _ask(case, way, peer)) for way in ways for peer in _everyone(case, None)]
+    anyone = [(way, let_in.ask(case, way, peer)) for way in ways for peer in _everyone(case, None)]
     if all(decision.none for _, decision in anyone):
         return _closed(case, anyone)
     return _known(case, ways)
@@ -105,24 +81,6 @@ def _unguarded(balancers: Sequence[LoadBalancer]) -> Judged:
     return not_applicable("The service has no load balancer.")
 
 
-def _ways(case: ServiceCase, guarded: Iterable[LoadBalancer]) -> Iterator[_Way]:
-    for balancer in guarded:
-        for listener in case.around.behind.listeners(balancer):
-            if listener.port is not None:
-                for protocol in protocols(listener.protocol):
-                    yield _Way(balancer, protocol, listener.port)
-
-
-def _ask(case: ServiceCase, way: _Way, peer: Peer) -> Decision:
-    return groups_admit(
-        case.around,
-        way.balancer.security_group_ids,
-        peer=peer,
-        protocol=way.protocol,
-        port=way.port,
-    )
-
-
 def _everyone(case: ServiceCase, group_ids: frozenset[str] | None) -> Iterator[Peer]:
     """Yield whoever may come, by family: in any security group, or in these alone."""
     offered = set(case.service.ip_address_types) or {"ipv4"}
@@ -133,15 +91,15 @@ def _everyone(case: ServiceCase, group_ids: frozenset[str] | None) -> Iterator[P
             yield Peer(EVERYONE[version], group_ids, anyone=group_ids is None)
 
 
-def _rules(asked: Iterable[tuple[_Way, Decision]]) -> list[str]:
+def _rules(asked: Iterable[tuple[Way, Decision]]) -> list[str]:
     return list(dict.fromkeys(f"{way}: {decision.by}" for way, decision in asked))[:_MOST]
 
 
-def _closed(case: ServiceCase, anyone: Sequence[tuple[_Way, Decision]]) -> Judged:
+def _closed(case: ServiceCase, anyone: Sequence[tuple[Way, Decision]]) -> Judged:
     way, _ = anyone[0]
     ways = [one for one, _ in anyone]
     try:
-        answers = [a for c in connected(case)[0] for a in _answers(case, c, ways)]
+        answers = [a for c in connected(case)[0] for a in let_in.answers(case, c, ways)]
     except Unseen:
         answers = []  # they matter for the fix alone
     return failed(
@@ -153,13 +111,13 @@ def _closed(case: ServiceCase, anyone: Sequence[tuple[_Way, Decision]]) -> Judge
     )
 
 
-def _known(case: ServiceCase, ways: Sequence[_Way]) -> Judged:
+def _known(case: ServiceCase, ways: Sequence[Way]) -> Judged:
     """Judge by the clients that are known: some may come in and others may not."""
     consumers, others = connected(case)
-    answers: list[_Answer] = []
+    answers: list[Answer] = []
     silent = others
     for consumer in consumers:
-        found = list(_answers(case, consumer, ways))
+        found = list(let_in.answers(case, consumer, ways))
         answers += found
         silent += not found
     groups = ways[0].balancer.security_group_ids
@@ -172,10 +130,15 @@ def _known(case: ServiceCase, ways: Sequence[_Way]) -> Judged:
         if a.allowed is None:
             return unknown(
                 f"Whether {network_text(a.client.network)}, a client of {a.consumer.endpoint.id}, "
-                f"may come in to {a.way} cannot be told: {a.decision.by}.",
+                f"may come in to {a.way} cannot be told: {a.doubt}.",
                 [*ids, a.consumer.endpoint.id],
                 [_ENFORCED],
             )
+    if silent and "flow_logs" in case.world.facts.off:
+        return not_applicable(
+            f"Security group {some(groups)} lets some addresses in to {at} and others not; the "
+            "collector flow_logs is switched off and no clients are configured: not judged."
+        )
     if silent:
         who = "this endpoint" if case.consumer is not None else f"{silent} of its consumers"
         return unknown(
@@ -197,16 +160,16 @@ def _known(case: ServiceCase, ways: Sequence[_Way]) -> Judged:
     )
 
 
-def _blocked(case: ServiceCase, blocked: Sequence[_Answer]) -> Judged:
+def _blocked(case: ServiceCase, blocked: Sequence[Answer]) -> Judged:
     first = blocked[0]
     balancer = first.way.balancer
     who = network_text(first.client.network)
     theirs = sum(a.consumer is first.consumer for a in blocked) - 1
-    who += f" and {theirs} more clients" if theirs else ", a client"
+    who += f" and {theirs} more, clients" if theirs else ", a client"
     endpoints = dict.fromkeys(a.consumer.endpoint.id for a in blocked)
     return failed(
         f"Security group {some(balancer.security_group_ids)} of load balancer {balancer.name} does "
-        f"not let in {who} of {first.consumer.endpoint.id} to {first.way}.",
+        f"not let in {who} of {first.consumer.endpoint.id}, to {first.way}.",
         [*balancer.security_group_ids, balancer.id, case.service.id, *endpoints],
         [
             *dict.fromkeys(a.decision.by for a in blocked[:_MOST]),
@@ -217,7 +180,7 @@ def _blocked(case: ServiceCase, blocked: Sequence[_Answer]) -> Judged:
     )
 
 
-def _why(answer: _Answer) -> str:
+def _why(answer: Answer) -> str:
     client, endpoint_id = answer.client, answer.consumer.endpoint.id
     who = network_text(client.network)
     if client.accepted is not None:
@@ -228,62 +191,7 @@ def _why(answer: _Answer) -> str:
     return f"flow log: REJECT of {who} at {endpoint_id}"
 
 
-def _answers(case: ServiceCase, consumer: EndpointCase, ways: Sequence[_Way]) -> Iterator[_Answer]:
-    """Yield what the groups say to each client of a consumer that should come in.
-
-    Those that the endpoint itself rejects count where there are no others: they may be meant to
-    stay out. So may strangers, unless nobody but strangers is known and none of them may come in.
-    """
-    listened = {way.port for way in ways}
-    known = clients(consumer)
-    come = [c for c in known if c.told or c.accepted is not None] or [
-        c for c in known if c.ours and any(row.port in listened for row in c.rejected)
-    ]
-    answers = [_answer(case, consumer, c, ways) for c in come]
-    strange = all(a.allowed is False and a.client.ours is False for a in answers)
-    yield from (a for a in answers if strange or a.client.ours is not False or a.allowed)
-
-
-def _answer(
-    case: ServiceCase, consumer: EndpointCase, client: Client, ways: Sequence[_Way]
-) -> _Answer:
-    """Return what is said to a client: at every port that is configured, else at the best one."""
-    peer = _peer(case, consumer, client)
-    known = used(consumer)
-    at = set(known.configured) or {port for _, port in known.seen}
-    by_port: dict[int, list[tuple[_Way, Decision]]] = {}
-    for way in [w for w in ways if w.port in at] or ways:
-        by_port.setdefault(way.port, []).append((way, _ask(case, way, peer)))
-    best = [min(found, key=lambda one: _RANK[one[1].allowed]) for found in by_port.values()]
-    pick = max if known.configured else min
-    way, decision = pick(best, key=lambda one: _RANK[one[1].allowed])
-    # Packets that came and were answered show that a rule in doubt lets them pass.
-    proven = decision.allowed is None and client.proven
-    return _Answer(consumer, client, True if proven else decision.allowed, way, decision)
-
-
-_RANK: Mapping[bool | None, int] = {True: 0, None: 1, False: 2}
-
-
-def _peer(case: ServiceCase, consumer: EndpointCase, client: Client) -> Peer:
-    """Return a client as the load balancer's groups see it.
-
-    A group reference means nobody in another VPC, unless the two are peers.
-    """
-    vpc_id = case.around.behind.balancers(case.service)[0].vpc_id
-    where = client.subnet.vpc_id if client.subnet else consumer.endpoint.vpc_id
-    if where == vpc_id:
-        own = client.interface
-        return Peer(client.network, None if own is None else frozenset(own.security_group_ids))
-    peered = any(
-        route.target.startswith("pcx-")
-        for table in case.around.tables(vpc_id)
-        for route in table.routes
-    )
-    return Peer(client.network, None if peered else frozenset())
-
-
-def _opening(case: ServiceCase, blocked: Sequence[_Answer]) -> str | None:
+def _opening(case: ServiceCase, blocked: Sequence[Answer]) -> str | None:
     """Return the commands that let clients in: the organisation's own or configured ones."""
     commands: list[str | None] = []
     for answer in blocked:

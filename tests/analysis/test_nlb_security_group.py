@@ -329,3 +329,30 @@ def test_what_cannot_be_seen(part: str, open_to_all: str, partly: str) -> None:
         estate.seen(CLIENT)
         blind(estate, part)
         assert estate.of_service(CHECK).status == status, source
+
+
+def test_route_tables_matter_only_to_group_references() -> None:
+    """A rule for addresses means the same whether the VPCs are peers or not."""
+    estate = guarded(("10.1.0.0/16", 443))
+    estate.seen(CLIENT)
+    estate.provider.instead["route_tables"] = DENIED
+    assert estate.of_service(CHECK).status == "pass"
+
+
+@pytest.mark.parametrize("denied", ["consumer", "provider"])
+def test_who_is_a_stranger_is_not_known_without_all_subnets(denied: str) -> None:
+    """An address that is kept out may be meant to be."""
+    estate = guarded(("10.1.9.7/32", 443))
+    estate.seen(CLIENT, "203.0.113.9")
+    assert estate.of_service(CHECK).status == "pass"
+    getattr(estate, denied).instead["subnets"] = DENIED
+    assert estate.of_service(CHECK).status == "unknown"
+
+
+def test_the_collector_of_flow_logs_is_switched_off() -> None:
+    """Without it and without configured clients there is nothing to judge by."""
+    estate = guarded(("10.1.0.0/16", 443))
+    assert estate.of_service(CHECK, off=("flow_logs",)).status == "not_applicable"
+    networks = (ip_network("10.1.9.0/24"),)
+    estate.consumer.expected[estate.endpoint.id] = Expected(clients=networks)
+    assert estate.of_service(CHECK, off=("flow_logs",)).status == "pass"
