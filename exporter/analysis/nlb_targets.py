@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-hea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from exporter.analysis.behind import CROSS_ZONE
@@ -73,36 +73,46 @@ def judge(case: ServiceCase) -> Judged:
             [*(b.id for b in balancers), case.service.id],
             [f"DescribeListeners: none of {b.name}" for b in balancers],
         )
-    ways = tuple(_ways(case, None, None))
+    key = ("targets", case.service.id)
+    known = case.around.decisions.get(key)
+    if known is None:
+        known = case.around.decisions[key] = tuple(_ways(case))
+    assert isinstance(known, tuple)
+    ways: tuple[_Way, ...] = known
     if not ways:
         return not_applicable("No listener forwards to a target group: no target is asked.")
     if all(way.status == "pass" for way in ways):
         return _healthy(case, ways)
     # Whose ports and zones these are matters only where something is wrong.
-    every = [one for found in listeners.values() for one in found]
-    ways = tuple(_ways(case, asked(case, every), zone_ids(case)))
+    ways = tuple(_concerning(case, ways))
     if not ways:
         return not_applicable("The endpoint is in none of the load balancer's zones.")
     return _judged(case, ways)
 
 
-def _ways(
-    case: ServiceCase, only: dict[Listener, bool] | None, zones: frozenset[str] | None
-) -> Iterator[_Way]:
+def _ways(case: ServiceCase) -> Iterator[_Way]:
     behind = case.around.behind
     for balancer in behind.balancers(case.service):
-        ids = case.around.zones.of_load_balancer(balancer)
+        zones = case.around.zones.of_load_balancer(balancer)
+        for listener in behind.listeners(balancer):
+            found = tuple(
+                zone
+                for group in behind.groups(listener)
+                for zone in _zones(case, balancer, group, zones)
+            )
+            if found:
+                yield _Way(listener, found)
+
+
+def _concerning(case: ServiceCase, ways: Iterable[_Way]) -> Iterator[_Way]:
+    """Yield what concerns the consumer: by the ports that it comes to and its zones."""
+    wanted = asked(case, list(dict.fromkeys(way.listener for way in ways)))
+    zones = zone_ids(case)
+    for way in ways:
         # A zone that has no id here is asked whoever comes.
-        judged = [i for i in ids if zones is None or i in zones or i == UNKNOWN]
-        for listener in behind.listeners(balancer) if judged else ():
-            if only is None or listener in only:
-                found = tuple(
-                    zone
-                    for group in behind.groups(listener)
-                    for zone in _zones(case, balancer, group, judged)
-                )
-                if found:
-                    yield _Way(listener, found, bool(only and only[listener]))
+        mine = tuple(z for z in way.zones if zones is None or z.zone in zones or z.zone == UNKNOWN)
+        if way.listener in wanted and mine:
+            yield _Way(way.listener, mine, wanted[way.listener])
 
 
 def _zones(

@@ -5,8 +5,8 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-tr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from exporter.analysis import hops
 from exporter.analysis.case import ServiceCase
@@ -24,7 +24,10 @@ _MOST = 10
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What is seen of the way from a load balancer to one target; `kept` are doors not open."""
+    """What is seen of the way from a load balancer to one target.
+
+    `kept` are the doors that are not open, `listeners` those that forward to it.
+    """
 
     balancer: LoadBalancer
     group: TargetGroup
@@ -32,6 +35,7 @@ class _Look:
     interface: Interface | None
     status: Status
     kept: tuple[Passage, ...] = ()
+    listeners: tuple[Listener, ...] = ()
 
     @property
     def worst(self) -> Passage | None:
@@ -51,14 +55,15 @@ _STATUS: dict[str, Status] = {"all": "pass", "some": "warn", "none": "fail", "un
 
 def judge(case: ServiceCase) -> Judged:
     """Judge each target whose interface can be seen; of a consumer, in the zones it comes from."""
-    behind = case.around.behind
-    pairs = [(b, one) for b in behind.balancers(case.service) for one in behind.listeners(b)]
-    looks = list(_looks(case, pairs, None))
+    key = ("targets' groups", case.service.id)
+    known = case.around.decisions.get(key)
+    if known is None:
+        known = case.around.decisions[key] = tuple(_looks(case))
+    assert isinstance(known, tuple)
+    looks: tuple[_Look, ...] = known
     if any(look.status != "pass" for look in looks):
         # Whose ports and zones these are matters only where something is wrong.
-        wanted = asked(case, [one for _, one in pairs])
-        pairs = [pair for pair in pairs if pair[1] in wanted]
-        looks = list(_looks(case, pairs, zone_ids(case)))
+        looks = tuple(_concerning(case, looks))
     if not looks:
         return not_applicable(
             "No target in use is an interface of the load balancer's VPC: their security groups "
@@ -67,39 +72,45 @@ def judge(case: ServiceCase) -> Judged:
     return _judged(case, looks)
 
 
-def _looks(
-    case: ServiceCase,
-    pairs: Sequence[tuple[LoadBalancer, Listener]],
-    zones: frozenset[str] | None,
-) -> Iterator[_Look]:
+def _concerning(case: ServiceCase, looks: Iterable[_Look]) -> Iterator[_Look]:
+    """Yield what concerns the consumer: by the ports that it comes to and its zones."""
+    wanted = asked(case, list(dict.fromkeys(one for look in looks for one in look.listeners)))
+    zones = zone_ids(case)
+    for look in looks:
+        if wanted.keys().isdisjoint(look.listeners):
+            continue
+        if (
+            zones is None
+            or look.interface is None
+            or look.interface.zone_id in zones
+            or case.around.behind.cross_zone(look.balancer, look.group)
+        ):
+            yield look
+
+
+def _looks(case: ServiceCase) -> Iterator[_Look]:
     """Yield what is said of each target, once for each load balancer and group."""
-    around = case.around
-    done = set()
-    for balancer, listener in pairs:
-        for group in around.behind.groups(listener):
-            if (balancer.id, group.id) in done or group.target_type not in ("instance", "ip"):
-                continue
-            done.add((balancer.id, group.id))
-            for target in around.behind.targets(group):
+    behind = case.around.behind
+    for balancer in behind.balancers(case.service):
+        by_group: dict[TargetGroup, list[Listener]] = {}
+        for listener in behind.listeners(balancer):
+            for group in behind.groups(listener):
+                if group.target_type in ("instance", "ip"):
+                    by_group.setdefault(group, []).append(listener)
+        for group, listeners in by_group.items():
+            for target in behind.targets(group):
                 if target.state not in ("draining", "unused"):
-                    yield from _target(case, balancer, group, target, zones)
+                    for look in _target(case, balancer, group, target):
+                        yield replace(look, listeners=tuple(listeners))
 
 
 def _target(
-    case: ServiceCase,
-    balancer: LoadBalancer,
-    group: TargetGroup,
-    target: Target,
-    zones: frozenset[str] | None,
+    case: ServiceCase, balancer: LoadBalancer, group: TargetGroup, target: Target
 ) -> Iterator[_Look]:
-    """Yield what is said of one target; nothing where it is not in the VPC or not asked."""
+    """Yield what is said of one target; nothing where it is not in the VPC."""
     found = hops.interfaces(case.around, group, target)
     if found is None:
         return
-    if zones is not None and not case.around.behind.cross_zone(balancer, group):
-        found = tuple(i for i in found if i.zone_id in zones) if found else found
-        if not found and hops.interfaces(case.around, group, target):
-            return
     looks = [_interface(case, balancer, group, target, one) for one in found]
     if not looks:
         # Where the health check goes to the same port, that it passes shows that packets do.
