@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
+from exporter.analysis.behind import Behind
 from exporter.analysis.judged import Unseen, need
 from exporter.model import (
     Address,
@@ -134,6 +135,11 @@ class Around:
         need(self.inventory.service_details, "services")
         found = self._services.get(service_name, ())
         return next((d for d in found if endpoint_type in d.types or not d.types), None)
+
+    @cached_property
+    def behind(self) -> Behind:
+        """What stands behind its endpoint services."""
+        return Behind(self.inventory)
 
     @cached_property
     def zones(self) -> Zones:
