@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from exporter.analysis.around import Around
 from exporter.analysis.judged import Judged, Unseen, not_applicable, unknown
-from exporter.analysis.rules import Peer, host
+from exporter.analysis.rules import Peer
 from exporter.analysis.subnets import Subnets
 from exporter.model import (
     Address,
@@ -120,7 +120,7 @@ class EndpointCase:
     def targets(self) -> tuple[Target, ...]:
         """Each of its addresses, as its clients' packets find it; raises Unseen."""
         return tuple(
-            Target(i, address, Peer(host(address), frozenset(i.security_group_ids)))
+            Target(i, address, Peer.of(address, frozenset(i.security_group_ids)))
             for i in self.interfaces
             for address in i.addresses
         )
