@@ -8,15 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from exporter.analysis import endpoint_state
+from exporter.analysis import (
+    availability_zones,
+    dns_resolution,
+    endpoint_policy,
+    endpoint_state,
+    flow_log_coverage,
+    private_dns,
+)
 from exporter.analysis.case import WITH_INTERFACES as INTERFACES
 from exporter.analysis.case import WITH_NAMES as NAMES
 from exporter.analysis.case import C, Check, EndpointCase, ServiceCase, World
 from exporter.model import Diagnosis, Facts, Finding
 
-ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (Check("endpoint_state", endpoint_state.judge),)
+ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (
+    Check("endpoint_state", endpoint_state.judge),
+    Check("private_dns", private_dns.judge, NAMES),
+    Check("dns_resolution", dns_resolution.judge, NAMES, "dns"),
+    Check("availability_zones", availability_zones.judge, INTERFACES),
+    Check("endpoint_policy", endpoint_policy.judge),
+)
 # What is seen of a connection at its end: whatever is wrong at the provider explains it.
-SYMPTOMS: tuple[Check[EndpointCase], ...] = ()
+SYMPTOMS: tuple[Check[EndpointCase], ...] = (
+    Check("flow_log_coverage", flow_log_coverage.judge, INTERFACES, "flow_logs"),
+)
 SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = ()
 # What of a service's findings its consumers' endpoints show too.
 _SHOWN = ("fail", "warn", "unknown")
