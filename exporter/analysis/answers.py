@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Literal, TypeAlias
 
-from exporter.model import Address, DnsName, Lookup, is_public
+from exporter.analysis.judged import Judged, unknown, warned
+from exporter.model import Address, DnsName, Endpoint, Lookup, is_public
 
 # own: the endpoint's addresses. half: those, and one of the two address families lacks. other:
 # addresses of other endpoints of the same service. public, foreign: anybody else's, of the internet
@@ -44,7 +45,24 @@ def told(lookup: Lookup) -> str:
     return f"{lookup.name.name} by {lookup.resolver}: {answers}{has}"
 
 
-def names(found: Iterable[Lookup | DnsName], most: int = 3) -> str:
+def unpublished(endpoint: Endpoint, wrong: Iterable[Lookup]) -> Judged | None:
+    """Return what a missing name means while AWS may not have published it; None once it has."""
+    lacking = list(wrong)
+    what = f"{resolvers(lacking)} does not lead {names(lacking)} to the endpoint"
+    if endpoint.state == "pending":
+        return warned(
+            f"{what} yet: it is being created or changed.", [endpoint.id], map(told, lacking)
+        )
+    if endpoint.state == "unknown":
+        return unknown(
+            f"{what}; whether it should in the state {endpoint.aws_state} is not known here.",
+            [endpoint.id],
+            map(told, lacking),
+        )
+    return None
+
+
+def names(found: Iterable[Lookup | DnsName], most: int = 1) -> str:
     """Return the names, the first of them where there are many."""
     texts = dict.fromkeys(x.name.name if isinstance(x, Lookup) else x.name for x in found)
     return _few(texts, most)

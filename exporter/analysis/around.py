@@ -12,6 +12,7 @@ from exporter.analysis.judged import Unseen, need
 from exporter.model import (
     Address,
     Endpoint,
+    EndpointAssociation,
     Interface,
     Inventory,
     Network,
@@ -127,6 +128,10 @@ class Around:
         """Return the endpoints of a VPC, of every type and state; raises Unseen."""
         return tuple(self._endpoints.get(vpc_id, ()))
 
+    def associations(self, endpoint_id: str) -> tuple[EndpointAssociation, ...]:
+        """Return what a Resource or ServiceNetwork endpoint reaches; raises Unseen."""
+        return tuple(self._associations.get(endpoint_id, ()))
+
     def service(self, service_name: str, endpoint_type: str) -> ServiceDetail | None:
         """Return what consumers see of a service; None where AWS lists none. Raises Unseen."""
         self._covers("service_details", (service_name,))
@@ -203,6 +208,13 @@ class Around:
         found: dict[str, list[Endpoint]] = {}
         for endpoint in need(self.inventory.endpoints, "endpoints").values():
             found.setdefault(endpoint.vpc_id, []).append(endpoint)
+        return found
+
+    @cached_property
+    def _associations(self) -> Mapping[str, list[EndpointAssociation]]:
+        found: dict[str, list[EndpointAssociation]] = {}
+        for one in need(self.inventory.endpoint_associations, "endpoint associations").values():
+            found.setdefault(one.endpoint_id, []).append(one)
         return found
 
     @cached_property

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exporter.analysis.answers import NAMELESS, Word, names, resolvers, told, word
+from exporter.analysis.answers import (
+    NAMELESS,
+    Word,
+    names,
+    resolvers,
+    told,
+    unpublished,
+    word,
+)
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.dns_fixes import shadows
 from exporter.analysis.judged import Judged, failed, need, not_applicable, passed, unknown, warned
@@ -27,8 +35,13 @@ def judge(case: EndpointCase) -> Judged:
     need(case.site.inventory.endpoints, "endpoints")
     endpoint = case.endpoint
     if endpoint.state in NAMELESS:
-        return not_applicable(f"The endpoint is {endpoint.aws_state}: it has no names to judge.")
-    own = [name for name in endpoint.dns_names if name.kind in ("regional", "zonal")]
+        return not_applicable(f"The endpoint's state is {endpoint.aws_state}: it has no names.")
+    broken = _broken(case)
+    own = [
+        name
+        for name in endpoint.dns_names
+        if name.kind in ("regional", "zonal") and name.name not in broken
+    ]
     if not own:
         return not_applicable("AWS gives the endpoint no names of its own.")
     asked = [x for x in case.lookups if x.name in own]
@@ -72,6 +85,18 @@ def judge(case: EndpointCase) -> Judged:
     return _well(case, own, asked)
 
 
+def _broken(case: EndpointCase) -> frozenset[str]:
+    """The names of associations that do not work, as the endpoint's state says: AWS drops them."""
+    if case.endpoint.type == "Interface":
+        return frozenset()
+    return frozenset(
+        name.rstrip(".").lower()
+        for association in case.around.associations(case.endpoint.id)
+        if association.accessibility.lower() != "accessible"
+        for name in association.dns_names
+    )
+
+
 def _well(case: EndpointCase, own: list[DnsName], asked: list[Lookup]) -> Judged:
     missing = [name for name in own if name not in {x.name for x in asked}]
     if missing:
@@ -91,11 +116,9 @@ def _well(case: EndpointCase, own: list[DnsName], asked: list[Lookup]) -> Judged
 
 def _wrong(case: EndpointCase, wrong: list[Lookup], how: Word) -> Judged:
     endpoint = case.endpoint
-    summary = f"{resolvers(wrong)}, which answers for {endpoint.vpc_id}, {_how(wrong, how)}"
-    if endpoint.state == "pending" and not any(x.answers for x in wrong):
-        return warned(f"{summary} yet: the endpoint is pending.", [endpoint.id], map(told, wrong))
-    return failed(
-        f"{summary}.",
+    early = None if any(x.answers for x in wrong) else unpublished(endpoint, wrong)
+    return early or failed(
+        f"{resolvers(wrong)}, which answers for {endpoint.vpc_id}, {_how(wrong, how)}.",
         [endpoint.id],
         map(told, wrong),
         shadows(case.scope, endpoint.vpc_id, names(wrong)),

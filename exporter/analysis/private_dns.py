@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-servic
 from __future__ import annotations
 
 from exporter.analysis import private_dns_off
-from exporter.analysis.answers import NAMELESS, names, resolvers, told, word
+from exporter.analysis.answers import NAMELESS, names, resolvers, told, unpublished, word
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.dns_fixes import allow_private_names, shadows
 from exporter.analysis.judged import (
@@ -27,7 +27,7 @@ def judge(case: EndpointCase) -> Judged:
     need(case.site.inventory.endpoints, "endpoints")
     endpoint = case.endpoint
     if endpoint.state in NAMELESS:
-        return not_applicable(f"The endpoint is {endpoint.aws_state}: it has no names to judge.")
+        return not_applicable(f"The endpoint's state is {endpoint.aws_state}: it has no names.")
     if not endpoint.private_dns_enabled:
         return private_dns_off.judge(case)
     own = {name for name in endpoint.dns_names if name.kind == "private"}
@@ -121,12 +121,11 @@ def _wrong(case: EndpointCase, wrong: list[Lookup]) -> Judged:
         return not_applicable(
             f"The provider has not proven that {names(wrong)} is theirs: its own check judges that."
         )
-    if endpoint.state == "pending" and not any(x.answers for x in wrong):
-        return warned(
-            f"{resolvers(wrong)} does not know {names(wrong)} yet: the endpoint is pending.",
-            [endpoint.id],
-            map(told, wrong),
-        )
+    # Until it is published, the name leads to the public, or nowhere.
+    if not any(word(x) == "foreign" for x in wrong):
+        early = unpublished(endpoint, wrong)
+        if early:
+            return early
     answers = dict.fromkeys(str(a) for x in wrong for a in x.answers)
     where = f"leads to {', '.join(answers)}" if answers else "is not known"
     return failed(

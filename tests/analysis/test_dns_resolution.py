@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exporter.model import DnsName, Endpoint, Known, Unavailable
+from exporter.model import DnsName, Endpoint, EndpointAssociation, Known, Unavailable
 from tests.analysis.lab import DENIED, NOW, Lab, finding
 
 OWN = ("10.0.1.10", "10.0.2.10")
@@ -108,6 +108,7 @@ def test_names_asked_from_outside() -> None:
         ({"dns_names": ()}, OWN, "not_applicable"),
         ({"state": "pending"}, (), "warn"),
         ({"state": "pending"}, ("10.9.9.9",), "fail"),
+        ({"state": "unknown"}, (), "unknown"),
         ({"state": "partial"}, OWN, "pass"),
         *(({"state": s}, (), "not_applicable") for s in ("rejected", "failed", "expired")),
         ({"state": "pending_acceptance"}, (), "not_applicable"),
@@ -121,6 +122,25 @@ def test_whom_it_concerns(more: dict[str, Any], answers: tuple[str, ...], status
     for name in endpoint.dns_names:
         lab.answer(endpoint, name, *answers)
     assert finding("dns_resolution", endpoint, lab).status == status
+
+
+def test_names_of_associations_that_do_not_work() -> None:
+    """What a partly available endpoint lacks is told by its state, not by its names."""
+    lab, endpoint = estate(type="ServiceNetwork", state="partial")
+    first, *others = endpoint.dns_names
+    lab.answer(endpoint, first, rcode="NXDOMAIN")
+    for name in others:
+        lab.answer(endpoint, name, OWN[0])
+    assert finding("dns_resolution", endpoint, lab).status == "fail"
+    lab.add(
+        "endpoint_associations",
+        EndpointAssociation(
+            "vpce-rsc-asc-1", endpoint.id, accessibility="Inaccessible", dns_names=(first.name,)
+        ),
+    )
+    assert finding("dns_resolution", endpoint, lab).status == "pass"
+    lab.instead["endpoint_associations"] = DENIED
+    assert finding("dns_resolution", endpoint, lab).status == "unknown"
 
 
 def test_names_that_were_not_asked_for_yet() -> None:

@@ -484,10 +484,21 @@ def test_wildcards_are_names_like_others() -> None:
     assert (found.status, name.name in found.summary) == ("fail", True)
 
 
-def test_a_name_that_is_not_there_yet() -> None:
+@pytest.mark.parametrize(
+    ("state", "answer", "status"),
+    [
+        ("pending", answers(PRIVATE, rcode="NXDOMAIN"), "warn"),
+        ("pending", answers(PRIVATE, PUBLIC), "warn"),
+        ("pending", answers(PRIVATE, ELSEWHERE), "fail"),
+        ("pending", answers(PRIVATE, OWN), "pass"),
+        ("unknown", answers(PRIVATE, PUBLIC), "unknown"),
+        ("partial", answers(PRIVATE, PUBLIC), "fail"),
+    ],
+)
+def test_a_name_that_is_not_there_yet(state: str, answer: Change, status: str) -> None:
     """While the endpoint is pending, AWS may not have published it."""
-    lab, _, endpoint = estate(True, answers(PRIVATE, rcode="NXDOMAIN"), state="pending")
-    assert finding("private_dns", endpoint, lab).status == "warn"
+    lab, _, endpoint = estate(True, answer, state=state)
+    assert finding("private_dns", endpoint, lab).status == status
 
 
 def test_listings_that_are_too_old() -> None:
