@@ -14,7 +14,11 @@ from exporter.analysis import (
     endpoint_policy,
     endpoint_state,
     flow_log_coverage,
+    flow_rejects,
+    network_acl,
     private_dns,
+    route,
+    security_group,
 )
 from exporter.analysis.case import WITH_INTERFACES as INTERFACES
 from exporter.analysis.case import WITH_NAMES as NAMES
@@ -25,11 +29,15 @@ ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (
     Check("endpoint_state", endpoint_state.judge),
     Check("private_dns", private_dns.judge, NAMES),
     Check("dns_resolution", dns_resolution.judge, NAMES, "dns"),
+    Check("security_group", security_group.judge, NAMES | {"Gateway"}),
+    Check("network_acl", network_acl.judge, NAMES | {"Gateway"}),
+    Check("route", route.judge),
     Check("availability_zones", availability_zones.judge, INTERFACES),
     Check("endpoint_policy", endpoint_policy.judge),
 )
 # What is seen of a connection at its end: whatever is wrong at the provider explains it.
 SYMPTOMS: tuple[Check[EndpointCase], ...] = (
+    Check("flow_rejects", flow_rejects.judge, INTERFACES, "flow_logs"),
     Check("flow_log_coverage", flow_log_coverage.judge, INTERFACES, "flow_logs"),
 )
 SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = ()

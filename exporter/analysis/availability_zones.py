@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.fixing import aws
+from exporter.analysis.fixes import ec2
 from exporter.analysis.judged import Judged, failed, need, not_applicable, passed, warned
 from exporter.model import Interface, Known, Subnet
 
@@ -108,7 +108,14 @@ def _move(case: EndpointCase, offered: frozenset[str], outside: list[Interface])
 def _change(case: EndpointCase, add: list[Subnet], remove: list[Interface]) -> str | None:
     ids = {"--add-subnet-ids": [s.id for s in add], "--remove-subnet-ids": _subnets(remove)}
     words = [word for flag, found in ids.items() if found for word in (flag, *found)]
-    return aws(case.scope, "ec2 modify-vpc-endpoint", "--vpc-endpoint-id", case.endpoint.id, *words)
+    return ec2(
+        case.scope.region,
+        "modify-vpc-endpoint",
+        "--vpc-endpoint-id",
+        case.endpoint.id,
+        *words,
+        ids=[case.endpoint.id, *(i for found in ids.values() for i in found)],
+    )
 
 
 def _subnets(interfaces: Iterable[Interface]) -> list[str]:

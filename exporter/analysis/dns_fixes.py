@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from exporter.analysis.fixing import aws
+from exporter.analysis.fixes import aws, ec2, lines
 from exporter.model import Scope, VpcAttributes
 
-# As JSON, which the AWS CLI takes for a structure; a constant, so that it may be quoted here.
-_TRUE = "'{\"Value\":true}'"
+# As JSON, which the AWS CLI takes for a structure.
+_TRUE = '{"Value":true}'
 
 
 def allow_private_names(scope: Scope, vpc_id: str, attributes: VpcAttributes) -> str | None:
@@ -15,24 +15,31 @@ def allow_private_names(scope: Scope, vpc_id: str, attributes: VpcAttributes) ->
     AWS changes one attribute a call, and hostnames only where there is support.
     https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns-updating.html
     """
-    command = aws(scope, "ec2 modify-vpc-attribute", "--vpc-id", vpc_id)
     wanted = (
         ("--enable-dns-support", attributes.dns_support),
         ("--enable-dns-hostnames", attributes.dns_hostnames),
     )
-    lines = [f"{command} {flag} {_TRUE}" for flag, on in wanted if command and not on]
-    return "\n".join(lines) or None
+    return lines(
+        ec2(scope.region, "modify-vpc-attribute", "--vpc-id", vpc_id, flag, _TRUE, ids=[vpc_id])
+        for flag, on in wanted
+        if not on
+    )
 
 
 def enable_private_dns(
     scope: Scope, vpc_id: str, endpoint_id: str, attributes: VpcAttributes | None
 ) -> str | None:
     """Return the commands that switch private DNS on, the VPC's attributes first."""
-    command = aws(
-        scope, "ec2 modify-vpc-endpoint", "--vpc-endpoint-id", endpoint_id, "--private-dns-enabled"
+    command = ec2(
+        scope.region,
+        "modify-vpc-endpoint",
+        "--vpc-endpoint-id",
+        endpoint_id,
+        "--private-dns-enabled",
+        ids=[endpoint_id],
     )
     before = allow_private_names(scope, vpc_id, attributes) if attributes else None
-    return "\n".join(filter(None, (before, command))) or None
+    return lines((before, command))
 
 
 def shadows(scope: Scope, vpc_id: str, names: str) -> str | None:
@@ -40,14 +47,16 @@ def shadows(scope: Scope, vpc_id: str, names: str) -> str | None:
 
     https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/hosted-zone-private-considerations.html
     """
-    zones = aws(
-        scope, "route53 list-hosted-zones-by-vpc", "--vpc-id", vpc_id, "--vpc-region", scope.region
-    )
+    region = scope.region
+    of_vpc = ("--vpc-id", vpc_id, "--vpc-region", region)
+    zones = aws(region, "route53", "list-hosted-zones-by-vpc", *of_vpc, ids=[vpc_id])
     rules = aws(
-        scope,
-        "route53resolver list-resolver-rule-associations",
+        region,
+        "route53resolver",
+        "list-resolver-rule-associations",
         "--filters",
         f"Name=VPCId,Values={vpc_id}",
+        ids=[vpc_id],
     )
     if not (zones and rules):
         return None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.fixing import aws
+from exporter.analysis.fixes import ec2
 from exporter.analysis.judged import Judged, failed, need, not_applicable, passed, unknown
 
 Statement = Mapping[str, Any]
@@ -52,12 +52,13 @@ def judge(case: EndpointCase) -> Judged:
 
 
 def _reset(case: EndpointCase) -> str | None:
-    command = aws(
-        case.scope,
-        "ec2 modify-vpc-endpoint",
+    command = ec2(
+        case.scope.region,
+        "modify-vpc-endpoint",
         "--vpc-endpoint-id",
         case.endpoint.id,
         "--reset-policy",
+        ids=[case.endpoint.id],
     )
     return command and (
         f"{command}\nThat lets everything through, as by default; with --policy-document instead, "

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.fixing import aws
+from exporter.analysis.fixes import ec2
 from exporter.analysis.judged import Judged, need, not_applicable, passed, unknown, warned
 from exporter.model import ACTIONS, Action, FlowLog, Interface
 
@@ -100,18 +100,21 @@ def _create(case: EndpointCase, interfaces: Iterable[Interface]) -> str | None:
     account, region = case.scope.account, case.scope.region
     others = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
     partition = next((name for start, name in others if region.startswith(start)), "aws")
-    command = aws(
-        case.scope,
-        "ec2 create-flow-logs",
+    ids = [interface.id for interface in interfaces]
+    command = ec2(
+        region,
+        "create-flow-logs",
         *("--resource-type", "NetworkInterface"),
-        *("--resource-ids", *(interface.id for interface in interfaces)),
+        *("--resource-ids", *ids),
         *("--traffic-type", "ALL", "--max-aggregation-interval", "60"),
         *("--log-destination-type", "cloud-watch-logs"),
         *("--log-group-name", f"flow-logs/{case.endpoint.id}"),
         *("--deliver-logs-permission-arn", f"arn:{partition}:iam::{account}:role/flow-logs"),
+        *("--log-format", FORMAT),
+        ids=[case.endpoint.id, *ids],
     )
     return command and (
-        f"{command} --log-format '{FORMAT}'\n"
+        f"{command}\n"
         "The role flow-logs is one that vpc-flow-logs.amazonaws.com may assume to write to the log "
         "group: docs/flow-logs.md. One flow log on the VPC covers later interfaces too."
     )

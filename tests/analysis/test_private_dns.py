@@ -512,10 +512,10 @@ def test_the_attributes_are_switched_on_one_by_one() -> None:
     """AWS changes one attribute a call, and hostnames only where there is support."""
     lab, vpc, endpoint = estate(True, attributes(False, False))
     found = finding("private_dns", endpoint, lab)
-    command = f"aws ec2 modify-vpc-attribute --vpc-id {vpc.id} --region eu-west-1"
+    command = f"aws ec2 modify-vpc-attribute --vpc-id {vpc.id}"
     assert found.fix == (
-        f"{command} --enable-dns-support '{{\"Value\":true}}'\n"
-        f"{command} --enable-dns-hostnames '{{\"Value\":true}}'"
+        f"{command} --enable-dns-support '{{\"Value\":true}}' --region eu-west-1\n"
+        f"{command} --enable-dns-hostnames '{{\"Value\":true}}' --region eu-west-1"
     )
     assert found.resources[0] == vpc.id
 
