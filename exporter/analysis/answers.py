@@ -26,9 +26,9 @@ def word(lookup: Lookup, others: Collection[Address] = ()) -> Word:
         return "none"
     if lookup.expected is None:
         return "unheld"
-    foreign = set(lookup.answers).difference(lookup.expected)
-    if not foreign:
+    if lookup.matches:
         return "half" if lookup.problem == "no_answer" else "own"
+    foreign = set(lookup.answers).difference(lookup.expected)
     if foreign.issubset(others):
         return "other"
     return "public" if any(map(is_public, foreign)) else "foreign"

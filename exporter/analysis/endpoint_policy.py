@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from exporter.analysis.case import EndpointCase
@@ -66,6 +67,7 @@ def _reset(case: EndpointCase) -> str | None:
     )
 
 
+@lru_cache(maxsize=1024)  # most endpoints have the default
 def _statements(policy: str) -> tuple[Statement, ...] | None:
     """The statements; None where it is no policy as AWS writes them."""
     try:
