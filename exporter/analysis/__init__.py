@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from exporter.analysis import (
+    acceptance,
     availability_zones,
     dns_resolution,
     endpoint_policy,
@@ -16,9 +17,17 @@ from exporter.analysis import (
     flow_log_coverage,
     flow_rejects,
     network_acl,
+    nlb_listener,
+    nlb_security_group,
+    nlb_targets,
     private_dns,
     route,
     security_group,
+    service_availability_zones,
+    service_flow_log_coverage,
+    service_private_dns,
+    service_state,
+    target_security_group,
 )
 from exporter.analysis.case import WITH_INTERFACES as INTERFACES
 from exporter.analysis.case import WITH_NAMES as NAMES
@@ -40,7 +49,19 @@ SYMPTOMS: tuple[Check[EndpointCase], ...] = (
     Check("flow_rejects", flow_rejects.judge, INTERFACES, "flow_logs"),
     Check("flow_log_coverage", flow_log_coverage.judge, INTERFACES, "flow_logs"),
 )
-SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = ()
+# A Gateway Load Balancer has a listener for everything, and no security group.
+_NLB = frozenset({"Interface"})
+SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = (
+    Check("service_state", service_state.judge),
+    Check("service_private_dns", service_private_dns.judge),
+    Check("acceptance", acceptance.judge),
+    Check("nlb_listener", nlb_listener.judge, _NLB),
+    Check("nlb_targets", nlb_targets.judge),
+    Check("nlb_security_group", nlb_security_group.judge, _NLB),
+    Check("target_security_group", target_security_group.judge),
+    Check("availability_zones", service_availability_zones.judge),
+    Check("flow_log_coverage", service_flow_log_coverage.judge, collector="flow_logs"),
+)
 # What of a service's findings its consumers' endpoints show too.
 _SHOWN = ("fail", "warn", "unknown")
 
