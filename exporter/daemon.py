@@ -139,7 +139,9 @@ class Daemon:
         self._begin()
 
     def _configure(self, config: Config) -> None:
-        self._servers: tuple[Server, ...] = servers(config.collectors.dns.resolvers, self._host)
+        dns = config.collectors.dns
+        found = servers(dns.resolvers, self._host) if dns.enabled else ()
+        self._servers: tuple[Server, ...] = found
         self._config = config
         if config.collectors.connectivity.enabled and self._dialer is None:
             self._dialer = Dialer(self._clock)  # reads the authorities that this host trusts
@@ -270,7 +272,6 @@ class Daemon:
         self._schedule.start(
             Task((INVENTORY, scope, ""), collectors.inventory.interval, list_inventory),
             Task((FLOW_LOGS, scope, ""), collectors.flow_logs.interval, read_flow_logs),
-            Task((DNS, scope, ""), collectors.dns.interval, find_names),
         )
         connectivity = collectors.connectivity
         if connectivity.enabled:
@@ -278,6 +279,10 @@ class Daemon:
             self._schedule.start(Task(key, connectivity.interval, connect))
         else:
             self._publisher.drop_dials(scope)
+        if collectors.dns.enabled:
+            self._schedule.start(Task((DNS, scope, ""), collectors.dns.interval, find_names))
+        else:
+            self._publisher.keep_resolvers(frozenset(), scope)
         self._read_queues()
 
     async def _follow_resolvers(self, scope: Scope, vpc_ids: Set[str]) -> None:

@@ -35,6 +35,7 @@ from exporter.model.network import (
     Vpc,
     VpcAttributes,
     addresses_of,
+    is_public,
     network_acl_of,
     route_table_of,
 )
@@ -146,6 +147,7 @@ __all__ = [
     "covers",
     "endpoint_state",
     "is_aws_service",
+    "is_public",
     "judged",
     "last_known",
     "network_acl_of",
