@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from exporter import metrics as m
 from exporter.metrics import Metric
 
-# The collector that asks, by the name that it has in `privatelink_collector_up`.
+# The collector that asks, by the name that its metrics have.
 Collector: TypeAlias = Literal["accounts", "inventory", "flow_logs", "changes"]
 # Whose permission it is: that of the credentials an account is watched with, or that of those which
 # the exporter itself has.
@@ -57,7 +57,7 @@ class Grant:
 class Operation:
     """An operation of AWS's API.
 
-    `service` and `name` are those in `privatelink_aws_requests_total`. `feeds` is the part of the
+    `service` and `name` are those that requests are counted by. `feeds` is the part of the
     inventory that it fills, or what it is for. Where it is not asked there is no `needs`; `after`
     are operations that tell whether there is. `checks` and `metrics` suffer without it. `also`
     are permissions that AWS asks for on behalf of the caller.
