@@ -222,8 +222,9 @@ class InventoryCollector(Model):
 
 
 class DnsCollector(Model):
-    """How often names are resolved, and by whom; no resolvers: the system's."""
+    """Whether and how often names are resolved, and by whom; no resolvers: the system's."""
 
+    enabled: bool = True
     interval: Interval = 30.0
     resolvers: tuple[Resolver, ...] = ()
 

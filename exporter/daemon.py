@@ -121,7 +121,9 @@ class Daemon:
         self._begin()
 
     def _configure(self, config: Config) -> None:
-        self._servers: tuple[Server, ...] = servers(config.collectors.dns.resolvers, self._host)
+        dns = config.collectors.dns
+        found = servers(dns.resolvers, self._host) if dns.enabled else ()
+        self._servers: tuple[Server, ...] = found
         self._config = config
         # Half an interval less: passes do not come on the second.
         age = (CONFIGURATION_EVERY - 0.5) * config.collectors.inventory.interval
@@ -246,8 +248,11 @@ class Daemon:
         self._schedule.start(
             Task((INVENTORY, scope, ""), collectors.inventory.interval, list_inventory),
             Task((FLOW_LOGS, scope, ""), collectors.flow_logs.interval, read_flow_logs),
-            Task((DNS, scope, ""), collectors.dns.interval, find_names),
         )
+        if collectors.dns.enabled:
+            self._schedule.start(Task((DNS, scope, ""), collectors.dns.interval, find_names))
+        else:
+            self._publisher.keep_resolvers(frozenset(), scope)
         self._read_queues()
 
     async def _follow_resolvers(self, scope: Scope, vpc_ids: Set[str]) -> None:

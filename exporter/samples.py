@@ -104,7 +104,9 @@ def _dns(estate: Estate) -> Iterator[Sample]:
     def kind(lookup: Lookup) -> tuple[str, str, str]:
         return lookup.endpoint_id, lookup.name.kind, lookup.resolver
 
-    current = sorted((x for x in estate.lookups if x.endpoint_id in present), key=kind)
+    # Names of the services are no names of endpoints: they are there to be judged by.
+    shown = (x for x in estate.lookups if x.name.kind != "service" and x.endpoint_id in present)
+    current = sorted(shown, key=kind)
     for (endpoint_id, name_kind, resolver), found in groupby(current, kind):
         of_kind = list(found)
 

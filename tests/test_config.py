@@ -38,6 +38,12 @@ def test_every_key_is_read() -> None:
     assert config.collectors.flow_logs.lookback == 1800
 
 
+def test_names_need_not_be_asked_for() -> None:
+    """The DNS collector may be switched off; it is on where nothing is said."""
+    assert parse("", "x").collectors.dns.enabled
+    assert not parse("collectors: {dns: {enabled: false}}", "x").collectors.dns.enabled
+
+
 def test_nothing_is_needed() -> None:
     """An empty file means the defaults."""
     assert parse("", "x").collectors.inventory.interval == 60
@@ -88,7 +94,7 @@ BAD = {
     ),
     "unknown key deep down, with its line": (
         "collectors:\n  dns:\n    intervall: 30s",
-        ["c:3: collectors.dns.intervall: unknown key; known here: interval, resolvers"],
+        ["c:3: collectors.dns.intervall: unknown key; known here: enabled, interval, resolvers"],
     ),
     "unknown key in a list": (
         "accounts:\n  - role: x\n    regions: [eu-west-1]",

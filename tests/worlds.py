@@ -23,6 +23,7 @@ from exporter.model import (
     LoadBalancer,
     LoadBalancerZone,
     Lookup,
+    NameKind,
     PrivateDnsName,
     Scope,
     Target,
@@ -98,10 +99,12 @@ TARGETS = (
 )
 
 
-def lookup(name: str, problem: str | None, matches: bool | None) -> Lookup:
+def lookup(
+    name: str, problem: str | None, matches: bool | None, kind: NameKind = "private"
+) -> Lookup:
     return Lookup(
         "vpce-0a1",
-        DnsName(name, "private"),
+        DnsName(name, kind),
         "10.1.0.2:53",
         "NOERROR",
         (ip_address("203.0.113.10"),),
@@ -169,6 +172,8 @@ def fixed_world() -> World:
         (
             lookup("sqs.eu-west-1.amazonaws.com", "public_address", False),
             lookup("legacy.example.com", None, True),
+            # Of the service, not the endpoint: no metric has it.
+            lookup("sqs.eu-west-1.api.aws", "public_address", False, "service"),
         ),
         Report(counters, {"fl-0a1": NOW - 60}, sources, noted=noted, number=1),
     )

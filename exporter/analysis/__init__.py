@@ -8,7 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from exporter.analysis import endpoint_state, flow_rejects, network_acl, route, security_group
+from exporter.analysis import (
+    acceptance,
+    availability_zones,
+    dns_resolution,
+    endpoint_policy,
+    endpoint_state,
+    flow_log_coverage,
+    flow_rejects,
+    network_acl,
+    nlb_listener,
+    nlb_security_group,
+    nlb_targets,
+    private_dns,
+    route,
+    security_group,
+    service_availability_zones,
+    service_flow_log_coverage,
+    service_private_dns,
+    service_state,
+    target_security_group,
+)
 from exporter.analysis.case import WITH_INTERFACES as INTERFACES
 from exporter.analysis.case import WITH_NAMES as NAMES
 from exporter.analysis.case import C, Check, EndpointCase, ServiceCase, World
@@ -16,15 +36,32 @@ from exporter.model import Diagnosis, Facts, Finding
 
 ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (
     Check("endpoint_state", endpoint_state.judge),
+    Check("private_dns", private_dns.judge, NAMES),
+    Check("dns_resolution", dns_resolution.judge, NAMES, "dns"),
     Check("security_group", security_group.judge, NAMES | {"Gateway"}),
     Check("network_acl", network_acl.judge, NAMES | {"Gateway"}),
     Check("route", route.judge),
+    Check("availability_zones", availability_zones.judge, INTERFACES),
+    Check("endpoint_policy", endpoint_policy.judge),
 )
 # What is seen of a connection at its end: whatever is wrong at the provider explains it.
 SYMPTOMS: tuple[Check[EndpointCase], ...] = (
     Check("flow_rejects", flow_rejects.judge, INTERFACES, "flow_logs"),
+    Check("flow_log_coverage", flow_log_coverage.judge, INTERFACES, "flow_logs"),
 )
-SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = ()
+# A Gateway Load Balancer has a listener for everything, and no security group.
+_NLB = frozenset({"Interface"})
+SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = (
+    Check("service_state", service_state.judge),
+    Check("service_private_dns", service_private_dns.judge),
+    Check("acceptance", acceptance.judge),
+    Check("nlb_listener", nlb_listener.judge, _NLB),
+    Check("nlb_targets", nlb_targets.judge),
+    Check("nlb_security_group", nlb_security_group.judge, _NLB),
+    Check("target_security_group", target_security_group.judge),
+    Check("availability_zones", service_availability_zones.judge),
+    Check("flow_log_coverage", service_flow_log_coverage.judge, collector="flow_logs"),
+)
 # What of a service's findings its consumers' endpoints show too.
 _SHOWN = ("fail", "warn", "unknown")
 

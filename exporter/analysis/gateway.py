@@ -85,7 +85,7 @@ def leads(case: EndpointCase, table: RouteTable, networks: tuple[Network, ...]) 
         and leg.route.target == case.endpoint.id
         and leg.route.state.lower() != "blackhole"
         for network in networks
-        for leg in legs(case.around, table, network)
+        for leg in legs(case.around, table, Peer.of(network))
     )
 
 
@@ -192,7 +192,7 @@ def security_group(case: EndpointCase) -> Judged:
                 case.around,
                 interface.security_group_ids,
                 egress=True,
-                peer=Peer(network, frozenset()),
+                peer=Peer.of(network, frozenset()),
                 protocol=_AT.protocol,
                 port=_AT.number,
             )
@@ -234,9 +234,14 @@ def network_acl(case: EndpointCase) -> Judged:
     for subnet_id in sorted(found):
         acl = case.around.acl(subnet_id)
         versions = {c.version for c in case.around.subnet(subnet_id).cidrs}
-        asked = [n for n in entries if n.version in versions]
-        out = [acl_passes(acl, egress=True, peer=n, ports=(HTTPS, HTTPS)) for n in asked]
-        back = [acl_passes(acl, egress=False, peer=n, ports=EPHEMERAL) for n in asked]
+        asked = [Peer.of(n) for n in entries if n.version in versions]
+        out = [
+            acl_passes(case.around, acl, egress=True, peer=peer, ports=(HTTPS, HTTPS))
+            for peer in asked
+        ]
+        back = [
+            acl_passes(case.around, acl, egress=False, peer=peer, ports=EPHEMERAL) for peer in asked
+        ]
         for several in (out, back):
             if several and all(decision.none for decision in several):
                 shut.append((subnet_id, several[0]))

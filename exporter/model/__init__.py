@@ -35,6 +35,7 @@ from exporter.model.network import (
     Vpc,
     VpcAttributes,
     addresses_of,
+    is_public,
     network_acl_of,
     route_table_of,
 )
@@ -131,6 +132,7 @@ __all__ = [
     "carry",
     "classify_name",
     "endpoint_state",
+    "is_public",
     "last_known",
     "network_acl_of",
     "route_table_of",
