@@ -95,7 +95,7 @@ class Demand:
 
 
 def ports(case: EndpointCase) -> Ports:
-    """Return the ports of an endpoint: told, else listened at or once accepted, else AWS's usual."""
+    """Return the ports of an endpoint: told, listened at or once accepted, or AWS's usual ones."""
     if case.expected.ports:
         told = tuple(Port(TCP, number) for number in case.expected.ports)
         return Ports(told, True, "configured")
