@@ -38,18 +38,28 @@ CONFIGURATION_EVERY = 5
 
 
 def limits(config: Config) -> Limits:
-    """Return for how long what was seen may be judged, and the tags that become labels."""
+    """Return for how long what was seen may be judged, and what else matters to judging."""
     interval = config.collectors.inventory.interval
     return Limits(
         states=max(3 * interval, 900.0),
         configuration=max(3 * CONFIGURATION_EVERY * interval, 900.0),
         tag_labels=config.metrics.tag_labels,
         allowed=flow_log_settings(config).allowed,
+        endpoints=config.endpoints,
+        off=switched_off(config),
     )
 
 
-def flow_log_settings(config: Config) -> Settings:
-    """Return what the configuration says of flow logs."""
+def switched_off(_: Config) -> frozenset[str]:
+    """Return the collectors that do not run: what they would see is not judged."""
+    return frozenset({"changes", "connectivity"})
+
+
+def flow_log_settings(config: Config, history: float = 0.0) -> Settings:
+    """Return what the configuration says of flow logs.
+
+    Records of the last `history` seconds before a flow log is first seen count too.
+    """
     flow_logs = config.collectors.flow_logs
     athena = flow_logs.athena
     return Settings(
@@ -59,12 +69,14 @@ def flow_log_settings(config: Config) -> Settings:
         allowed=Allowed(flow_logs.source, flow_logs.sources),
         dollars_per_day=flow_logs.budget_dollars_per_day,
         athena=AthenaSettings(athena.workgroup, athena.database, athena.output) if athena else None,
+        history=history,
     )
 
 
 class Daemon:
     """Collects for ever. Blocking calls run in a bounded pool of threads, never on the loop.
 
+    `history` is how many seconds back flow logs are read when they are first seen.
     Raises dns.exception.DNSException or OSError where no resolver is configured and this host has
     none.
     """
@@ -77,8 +89,10 @@ class Daemon:
         host: Host | None,
         publisher: Publisher,
         clock: Callable[[], float] = time.time,
+        history: float = 0.0,
     ) -> None:
         self._aws = aws
+        self._history = history
         self._store = store
         self._host = host
         self._publisher = publisher
@@ -130,6 +144,9 @@ class Daemon:
         # What was opened under another configuration is opened anew.
         self._opened: set[Scope] = set()
         self._publisher.limit(limits(config))
+
+    def _flow_log_settings(self) -> Settings:
+        return flow_log_settings(self._config, self._history)
 
     def _begin(self) -> None:
         interval = self._config.collectors.inventory.interval
@@ -195,7 +212,7 @@ class Daemon:
         await self._schedule.stop(partial(_is_of, scope))
         collectors = self._config.collectors
         reader = FlowLogs(
-            Ingest(scope, self._store, self._clock, flow_log_settings(self._config)),
+            Ingest(scope, self._store, self._clock, self._flow_log_settings()),
             FlowLogClients(self._aws, scope, collectors.flow_logs.archive),
         )
         self._readers[scope] = reader

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from exporter.config import EndpointSettings
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
@@ -20,13 +21,16 @@ class Limits:
     """For how many seconds a sight may be judged, and what else of the configuration matters here.
 
     `tag_labels` are tags that become labels of `_info`, `allowed` says by which sources flow
-    logs may be read.
+    logs may be read, `endpoints` what AWS cannot tell of endpoints; `off` are the collectors that
+    do not run.
     """
 
     states: float = 900.0
     configuration: float = 900.0
     tag_labels: tuple[str, ...] = ()
     allowed: Allowed = attribute.ANY
+    endpoints: tuple[EndpointSettings, ...] = ()
+    off: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

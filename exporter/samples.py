@@ -13,11 +13,13 @@ from exporter.metrics import Metric, Sample
 from exporter.model import (
     ENDPOINT_STATES,
     SERVICE_STATES,
+    Diagnosis,
     EndpointService,
     Inventory,
     Known,
     Listener,
     Lookup,
+    Status,
     Unavailable,
     Zones,
     last_known,
@@ -33,6 +35,11 @@ _FLOW_COUNTERS = {
     tally.CLIENT_RECORDS: m.CLIENT_FLOW_RECORDS,
     tally.CLIENT_REJECTED: m.CLIENT_FLOW_REJECTED_CONNECTIONS,
 }
+_OF_KIND = {
+    "endpoint": (m.ENDPOINT_HEALTHY, m.ENDPOINT_CHECKS, m.ENDPOINT_CHECK_PROBLEM),
+    "service": (m.SERVICE_HEALTHY, m.SERVICE_CHECKS, m.SERVICE_CHECK_PROBLEM),
+}
+_PROBLEMS: tuple[Status, ...] = ("warn", "fail", "unknown")
 # Which rejected records are recent, in seconds.
 _RECENT = 900.0
 # https://www.iana.org/assignments/protocol-numbers/
@@ -41,8 +48,8 @@ _UNSEEN: Unavailable[tuple[Listener, ...]] = Unavailable("not listed")
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}
 
 
-def samples(world: World) -> Iterator[Sample]:
-    """Yield every sample of the world, each series once."""
+def samples(world: World, diagnoses: Iterable[Diagnosis] = ()) -> Iterator[Sample]:
+    """Yield every sample of the world and of what is judged of it, each series once."""
     tags = {tag_label(key): key for key in world.tag_labels}
     listeners = _listeners(world)
     for estate in world.estates:
@@ -52,6 +59,8 @@ def samples(world: World) -> Iterator[Sample]:
         yield from _rejects(estate, listeners, world.as_of)
         yield from _flow_logs(estate, world.as_of)
         yield from _services(estate, tags)
+    for diagnosis in diagnoses:
+        yield from _judged(diagnosis)
     yield from _collectors(world.collectors)
     for key, count in sorted(world.requests.items()):
         yield m.AWS_REQUESTS(
@@ -95,6 +104,25 @@ def _endpoints(estate: Estate, tags: Mapping[str, str]) -> Iterator[Sample]:
                 endpoint_id=endpoint.id,
                 state=state,
             )
+
+
+def _judged(diagnosis: Diagnosis) -> Iterator[Sample]:
+    """Yield what is judged of an endpoint or service; its health only where that is known."""
+    healthy, checks, problem = _OF_KIND[diagnosis.kind]
+    of = {
+        "account": diagnosis.scope.account,
+        "region": diagnosis.scope.region,
+        f"{diagnosis.kind}_id": diagnosis.id,
+    }
+    if diagnosis.judged and diagnosis.verdict != "unknown":
+        yield healthy(float(diagnosis.verdict == "pass"), **of)
+    counts = Counter(finding.status for finding in diagnosis.checks)
+    for status in ("pass", *_PROBLEMS):
+        yield checks(counts[status], **of, status=status)
+    # The provider's checks may have the names of the endpoint's own.
+    found = {(f.check, f.status): None for f in diagnosis.checks if f.status in _PROBLEMS}
+    for check, status in found:
+        yield problem(1, **of, check=check, status=status)
 
 
 def _dns(estate: Estate) -> Iterator[Sample]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter.aws.session import RequestKey
+from exporter.config import EndpointSettings
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
@@ -97,3 +98,9 @@ class World:
     reload_ok: bool = True
     # Dollars, estimated, by service and operation.
     costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    # Collectors that do not run: switched off, or not configured.
+    off: frozenset[str] = frozenset()
+    # What the configuration says of endpoints, in its order.
+    configured: tuple[EndpointSettings, ...] = ()
+    # Passes whose first one has not ended: collector, scope, part.
+    waiting: tuple[tuple[str, Scope, str], ...] = ()
