@@ -19,7 +19,16 @@ from exporter.flowlogs.sketch import Sketch
 from exporter.flowlogs.sourcing import Pick
 from exporter.flowlogs.tally import BUCKET, RECORDS, Port
 from exporter.flowlogs.tally import Rejected as Who
-from exporter.model import Expected, Known, Rejected, Site, Traffic, Unavailable
+from exporter.model import (
+    Endpoint,
+    Expected,
+    Known,
+    Listing,
+    Rejected,
+    Site,
+    Traffic,
+    Unavailable,
+)
 from exporter.store import CounterKey
 from exporter.world import CollectorStatus, Estate, World
 from tests.worlds import ENDPOINT, FLOW_LOG, NOW, SCOPE, fixed_world
@@ -205,7 +214,7 @@ def configured(text: str = CONFIG) -> tuple[EndpointSettings, ...]:
 def test_what_is_configured_of_an_endpoint(tags: dict[str, str], expected: Expected) -> None:
     """A later entry that matches overrides an earlier one, field by field."""
     inventory = WORLD.estates[0].inventory
-    known = Known({ENDPOINT.id: replace(ENDPOINT, tags=tags)}, NOW)
+    known: Listing[Endpoint] = Known({ENDPOINT.id: replace(ENDPOINT, tags=tags)}, NOW)
     inventory = replace(inventory, endpoints=known)
     found = site(replace(world(inventory=inventory), configured=configured()))
     assert found.expected == {ENDPOINT.id: expected}
