@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from exporter.analysis import endpoint_state
+from exporter.analysis import endpoint_state, flow_rejects, network_acl, route, security_group
 from exporter.analysis.case import WITH_INTERFACES as INTERFACES
 from exporter.analysis.case import WITH_NAMES as NAMES
 from exporter.analysis.case import C, Check, EndpointCase, ServiceCase, World
 from exporter.model import Diagnosis, Facts, Finding
 
-ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (Check("endpoint_state", endpoint_state.judge),)
+ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (
+    Check("endpoint_state", endpoint_state.judge),
+    Check("security_group", security_group.judge, NAMES | {"Gateway"}),
+    Check("network_acl", network_acl.judge, NAMES | {"Gateway"}),
+    Check("route", route.judge),
+)
 # What is seen of a connection at its end: whatever is wrong at the provider explains it.
-SYMPTOMS: tuple[Check[EndpointCase], ...] = ()
+SYMPTOMS: tuple[Check[EndpointCase], ...] = (
+    Check("flow_rejects", flow_rejects.judge, INTERFACES, "flow_logs"),
+)
 SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = ()
 # What of a service's findings its consumers' endpoints show too.
 _SHOWN = ("fail", "warn", "unknown")

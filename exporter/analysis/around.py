@@ -32,6 +32,8 @@ class Around:
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
+        # What has been decided already, by question: endpoints share groups and clients.
+        self.decisions: dict[object, object] = {}
 
     def rules(self, group_ids: Iterable[str]) -> tuple[SecurityGroupRule, ...]:
         """Return the rules of these security groups, both directions; raises Unseen."""

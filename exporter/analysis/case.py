@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from exporter.analysis.around import Around
 from exporter.analysis.judged import Judged, Unseen, not_applicable, unknown
+from exporter.analysis.subnets import Subnets
 from exporter.model import (
     Endpoint,
     EndpointService,
@@ -36,7 +37,7 @@ class World:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.around = {site.scope: Around(site.inventory) for site in facts.sites}
-        self._sites = {site.scope: site for site in facts.sites}
+        self.subnets = Subnets(facts)
         self._providers: dict[str, tuple[Site, EndpointService]] = {}
         for site in facts.sites:
             for service in (last_known(site.inventory.services) or {}).values():
