@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
+from exporter.analysis.behind import Behind
 from exporter.analysis.judged import Unseen, need
 from exporter.model import (
     Address,
@@ -32,8 +34,8 @@ class Around:
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
-        # What has been decided already, by question: endpoints share groups and clients.
-        self.decisions: dict[object, object] = {}
+        # What was made or decided already, by question: endpoints share rules and clients.
+        self.memo: dict[Any, Any] = {}
 
     def rules(self, group_ids: Iterable[str]) -> tuple[SecurityGroupRule, ...]:
         """Return the rules of these security groups, both directions; raises Unseen."""
@@ -129,6 +131,11 @@ class Around:
         need(self.inventory.service_details, "services")
         found = self._services.get(service_name, ())
         return next((d for d in found if endpoint_type in d.types or not d.types), None)
+
+    @cached_property
+    def behind(self) -> Behind:
+        """What stands behind its endpoint services."""
+        return Behind(self.inventory)
 
     @cached_property
     def zones(self) -> Zones:

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from exporter.analysis.around import Around
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.judged import Unseen
-from exporter.analysis.rules import TCP, UDP, host, span
+from exporter.analysis.rules import TCP, UDP, Peer, host
 from exporter.model import (
     Accepted,
+    Address,
     Interface,
     Network,
     Rejected,
@@ -61,7 +63,7 @@ class Client:
     in the inventory that `around` has.
     """
 
-    network: Network
+    peer: Peer
     told: bool = False
     ours: bool | None = True
     accepted: Accepted | None = None
@@ -69,6 +71,11 @@ class Client:
     around: Around | None = None
     subnet: Subnet | None = None
     interface: Interface | None = None
+
+    @property
+    def network(self) -> Network:
+        """Its addresses."""
+        return self.peer.network
 
     @property
     def proven(self) -> bool:
@@ -122,54 +129,62 @@ def clients(case: EndpointCase) -> tuple[Client, ...]:
 
     Strangers are among them, with `ours` False. Raises Unseen.
     """
-    key = ("clients", case.endpoint.id)
-    known = case.around.decisions.get(key)
+    known = case.around.memo.get(case.endpoint.id)
     if known is None:
-        known = case.around.decisions[key] = tuple(_clients(case))
-    assert isinstance(known, tuple)
+        known = case.around.memo[case.endpoint.id] = tuple(_clients(case))
     return known
 
 
 def _clients(case: EndpointCase) -> Iterator[Client]:
-    accepted = {host(client.address): client for client in case.traffic.clients}
-    rejected: dict[Network, list[Rejected]] = {}
+    told = case.expected.clients
+    yield from (replace(_found(case, network), told=True, ours=True) for network in told)
+    accepted = {client.address: client for client in case.traffic.clients}
+    rejected: dict[Address, list[Rejected]] = {}
     for row in case.traffic.rejected or ():
         if row.packets in OPENING:
-            rejected.setdefault(host(row.address), []).append(row)
-    seen = sorted(
-        accepted.keys() | rejected.keys(), key=lambda n: (n.version, int(n.network_address))
-    )
-    for network in case.expected.clients:
-        yield _placed(case, Client(network, told=True))
-    for network in seen:
-        told = any(
-            network.version == n.version and _within(network, n) for n in case.expected.clients
+            rejected.setdefault(row.address, []).append(row)
+    for address in sorted(accepted.keys() | rejected.keys(), key=lambda a: (a.version, int(a))):
+        known = _found(case, address)
+        meant = any(address in network for network in told)
+        yield replace(
+            known,
+            told=meant,
+            ours=True if meant else known.ours,
+            accepted=accepted.get(address),
+            rejected=tuple(rejected.get(address, ())),
         )
-        rows = tuple(rejected.get(network, ()))
-        yield _placed(case, Client(network, told, accepted=accepted.get(network), rejected=rows))
 
 
-def _placed(case: EndpointCase, client: Client) -> Client:
-    """Return the client with where it is: in the endpoint's VPC, else in the one that has it."""
+def _found(case: EndpointCase, who: Address | Network) -> Client:
+    """Return a client with where it is: in the endpoint's VPC, else in the one that has it."""
+    key = case.endpoint.vpc_id, who.version, who
+    known = case.around.memo.get(key)
+    if known is None:
+        network = host(who) if isinstance(who, IPv4Address | IPv6Address) else who
+        known = case.around.memo[key] = _placed(case, network)
+    return known
+
+
+def _placed(case: EndpointCase, network: Network) -> Client:
     where = case.world.subnets
-    found = where.containing(client.network)
-    if client.told or found:
-        ours: bool | None = True
-    else:
-        ours = None if where.incomplete else False
+    found = where.containing(network)
+    ours: bool | None = True if found else None if where.incomplete else False
     here = [place for place in found if place[1].vpc_id == case.endpoint.vpc_id]
     # Address blocks may overlap between VPCs: then nothing tells in which of them it is.
     vpcs = {subnet.vpc_id for _, subnet in here or found}
     if len(vpcs) != 1:
-        return replace(client, ours=ours)
+        return Client(Peer(network), ours=ours)
     # A shared subnet is listed by several accounts: the endpoint's own sees most.
     scope, subnet = min(here or found, key=lambda place: place[0] != case.scope)
     around = case.world.around[scope]
     interface = None
-    if client.network.num_addresses == 1:
+    if network.num_addresses == 1:
         with suppress(Unseen):
-            interface = around.interface_at(subnet.vpc_id, client.network.network_address)
-    return replace(client, ours=ours, around=around, subnet=subnet, interface=interface)
+            interface = around.interface_at(subnet.vpc_id, network.network_address)
+    groups = None if interface is None else frozenset(interface.security_group_ids)
+    return Client(
+        Peer(network, groups), ours=ours, around=around, subnet=subnet, interface=interface
+    )
 
 
 def demands(case: EndpointCase) -> Iterator[Demand]:
@@ -192,9 +207,3 @@ def demands(case: EndpointCase) -> Iterator[Demand]:
             yield Demand(client, tuple(sorted(asked)), True)
         elif client.accepted and not client.told:
             yield Demand(client, served.ports, False)
-
-
-def _within(network: Network, other: Network) -> bool:
-    first, last = span(network)
-    low, high = span(other)
-    return low <= first and last <= high

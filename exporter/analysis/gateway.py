@@ -85,7 +85,7 @@ def leads(case: EndpointCase, table: RouteTable, networks: tuple[Network, ...]) 
         and leg.route.target == case.endpoint.id
         and leg.route.state.lower() != "blackhole"
         for network in networks
-        for leg in legs(case.around, table, network)
+        for leg in legs(case.around, table, Peer(network))
     )
 
 
@@ -234,9 +234,14 @@ def network_acl(case: EndpointCase) -> Judged:
     for subnet_id in sorted(found):
         acl = case.around.acl(subnet_id)
         versions = {c.version for c in case.around.subnet(subnet_id).cidrs}
-        asked = [n for n in entries if n.version in versions]
-        out = [acl_passes(acl, egress=True, peer=n, ports=(HTTPS, HTTPS)) for n in asked]
-        back = [acl_passes(acl, egress=False, peer=n, ports=EPHEMERAL) for n in asked]
+        asked = [Peer(n) for n in entries if n.version in versions]
+        out = [
+            acl_passes(case.around, acl, egress=True, peer=peer, ports=(HTTPS, HTTPS))
+            for peer in asked
+        ]
+        back = [
+            acl_passes(case.around, acl, egress=False, peer=peer, ports=EPHEMERAL) for peer in asked
+        ]
         for several in (out, back):
             if several and all(decision.none for decision in several):
                 shut.append((subnet_id, several[0]))

@@ -12,13 +12,14 @@ from exporter.analysis import fixes, gateway, words
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.clients import demands, ports
 from exporter.analysis.judged import Judged, failed, passed, unknown, warned
-from exporter.analysis.reach import Hop, Met, holes, met, network_acls
+from exporter.analysis.reach import Hop, Met, met, network_acls
 from exporter.analysis.rules import (
     ALL_PORTS,
     EPHEMERAL,
     EVERYONE,
     TCP,
     Decision,
+    Peer,
     acl_passes,
     host,
     port_text,
@@ -54,7 +55,7 @@ def judge(case: EndpointCase) -> Judged:
     if unclear is not None and unclear.hop is not None:
         who = words.client(unclear.demand.client)
         return unknown(f"Whether {who} passes cannot be told: {unclear.hop.by}.", names)
-    some = _holes(case)
+    some = _holes(case, found)
     if some is not None:
         return some
     if found:
@@ -124,13 +125,20 @@ def _nobody(case: EndpointCase, acls: dict[str, NetworkAcl]) -> Judged | None:
     for interface in case.interfaces:
         acl = acls[interface.subnet_id]
         for version in sorted({a.version for a in interface.addresses}):
-            everyone = EVERYONE[version]
+            everyone = Peer(EVERYONE[version])
             inward = [
-                acl_passes(acl, egress=False, peer=everyone, protocol=protocol, ports=span)
+                acl_passes(
+                    case.around, acl, egress=False, peer=everyone, protocol=protocol, ports=span
+                )
                 for protocol, span in spans
             ]
             outward = acl_passes(
-                acl, egress=True, peer=everyone, protocol=spans[0][0], ports=EPHEMERAL
+                case.around,
+                acl,
+                egress=True,
+                peer=everyone,
+                protocol=spans[0][0],
+                ports=EPHEMERAL,
             )
             shut = inward[0] if all(d.none for d in inward) else outward if outward.none else None
             if shut is None:
@@ -155,14 +163,10 @@ def _nobody(case: EndpointCase, acls: dict[str, NetworkAcl]) -> Judged | None:
     return None
 
 
-def _holes(case: EndpointCase) -> Judged | None:
+def _holes(case: EndpointCase, met_: list[Met]) -> Judged | None:
     """Warn where some of the ports that answers may come back to are closed."""
-    found: list[tuple[str, Hop]] = [
-        (words.client(demand.client), hop)
-        for demand in demands(case)
-        for hop in holes(case, demand)
-    ]
-    if not any(True for _ in demands(case)):
+    found = [(words.client(one.demand.client), hop) for one in met_ for hop in one.holes]
+    if not met_:
         found = list(_common_holes(case))
     if not found:
         return None
@@ -182,14 +186,10 @@ def _common_holes(case: EndpointCase) -> Iterator[tuple[str, Hop]]:
     for interface in case.interfaces:
         acl = case.around.acl(interface.subnet_id)
         for version in sorted({a.version for a in interface.addresses}):
-            decision = acl_passes(acl, egress=True, peer=EVERYONE[version], ports=EPHEMERAL)
+            everyone = Peer(EVERYONE[version])
+            decision = acl_passes(case.around, acl, egress=True, peer=everyone, ports=EPHEMERAL)
             whole: dict[tuple[int, int], set[bool | None]] = {}
             for piece in decision.pieces:
                 whole.setdefault((piece.first, piece.last), set()).add(piece.allowed)
             if whole and all(False in allowed for allowed in whole.values()):
-                yield (
-                    "anybody",
-                    Hop(
-                        "endpoint_network_acl_out", True, decision.by, decision.resources, decision
-                    ),
-                )
+                yield "anybody", Hop(_REPLIES[0], True, decision)

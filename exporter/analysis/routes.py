@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from exporter.analysis.around import Around
 from exporter.analysis.judged import Unseen
-from exporter.analysis.rules import atoms, span
+from exporter.analysis.rules import Peer, Steps, span
 from exporter.model import Network, Route, RouteTable
 
 LOCAL = "local"
@@ -40,35 +40,34 @@ class _Way(NamedTuple):
     route: Route
 
 
-def legs(around: Around, table: RouteTable, network: Network) -> tuple[Leg, ...]:
-    """Return the route that is taken to each address of a network, in order."""
-    key = ("legs", table.id, network)
-    known = around.decisions.get(key)
-    if known is None:
-        known = around.decisions[key] = tuple(_legs(around, table, network))
-    assert isinstance(known, tuple)
-    return known
+def legs(around: Around, table: RouteTable, peer: Peer) -> list[Leg]:
+    """Return the route that is taken to each address of a peer, in order."""
+    key = table.id, peer.version
+    steps = around.memo.get(key)
+    if steps is None:
+        steps = around.memo[key] = _steps(around, table, peer.version)
+    return [Leg(first, last, *taken) for first, last, taken in steps.over(peer.first, peer.last)]
 
 
-def _legs(around: Around, table: RouteTable, network: Network) -> Iterator[Leg]:
+def _steps(around: Around, table: RouteTable, version: int) -> Steps[tuple[Route | None, str]]:
     ways: list[_Way] = []
-    unread: list[str] = []
+    unread = ""
     for route in table.routes:
         if route.state.lower() == "filtered":
             continue
         try:
-            ways += _ways(around, route, network.version)
+            ways += _ways(around, route, version)
         except Unseen as why:
-            unread.append(str(why))
-    for first, last in atoms(span(network), [(way.first, way.last) for way in ways]):
-        taken = max(
-            (way for way in ways if way.first <= first and last <= way.last),
-            key=lambda way: way.rank,
-            default=None,
-        )
-        route_ = taken.route if taken else None
-        sure = route_ is not None and route_.target == LOCAL
-        yield Leg(first, last, route_, "" if sure or not unread else unread[0])
+            unread = unread or str(why)
+
+    def taken(address: int) -> tuple[Route | None, str]:
+        found = (way for way in ways if way.first <= address <= way.last)
+        best = max(found, key=lambda way: way.rank, default=None)
+        # A prefix list never takes the VPC's own addresses from it.
+        sure = best is not None and best.route.target == LOCAL
+        return best and best.route, "" if sure else unread
+
+    return Steps(version, [(way.first, way.last) for way in ways], taken)
 
 
 def _ways(around: Around, route: Route, version: int) -> Iterator[_Way]:

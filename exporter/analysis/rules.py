@@ -12,12 +12,13 @@ or the absence of one, decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network, summarize_address_range
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from exporter.analysis.around import Around
 from exporter.analysis.judged import Unseen
@@ -35,16 +36,26 @@ _NUMBERS = {name: number for number, name in NAMES.items()}
 _ANY = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Peer:
     """The other side: every address of a network, and its security groups where they are known.
 
-    `anyone` stands for whoever there may be: some of them are in any group.
+    `anyone` stands for whoever there may be: some of them are in any group. One peer is like no
+    other: what was decided over it is remembered by it.
     """
 
     network: Network
     group_ids: frozenset[str] | None = None
     anyone: bool = False
+    version: int = field(init=False)
+    first: int = field(init=False)
+    last: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        network = self.network
+        object.__setattr__(self, "version", network.version)
+        object.__setattr__(self, "first", int(network.network_address))
+        object.__setattr__(self, "last", int(network.broadcast_address))
 
 
 class Piece(NamedTuple):
@@ -63,21 +74,25 @@ class Piece(NamedTuple):
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
-    """What is decided over the packets of a question; `of` are the groups or the ACL that decide.
+    """What is decided over the packets of a question: `of` are the groups or the ACL that decide.
 
-    `asked` has the question in words.
+    The question: `egress` or not, the peer, the protocol, a span of ports.
     """
 
-    pieces: tuple[Piece, ...]
+    pieces: Sequence[Piece]
     of: tuple[str, ...]
-    asked: str
-    version: int
+    egress: bool
+    peer: Peer
+    protocol: int
+    ports: tuple[int, int]
 
     @property
     def allowed(self) -> bool | None:
         """True when every packet passes, False when some does not, None when it cannot be told."""
+        if len(self.pieces) == 1:
+            return self.pieces[0].allowed
         found = {piece.allowed for piece in self.pieces}
         return False if False in found else None if None in found else True
 
@@ -103,14 +118,15 @@ class Decision:
             return piece.why
         if piece.by is not None:
             return describe(piece.by, self.of)
-        what = self._part(piece) if len(self.pieces) > 1 else self.asked
-        return f"no rule of {' or '.join(self.of)} lets {what}"
+        way = "out to" if self.egress else "in from"
+        what = f"{protocol_name(self.protocol)} {port_text(*self.ports)}"
+        who = " ".join(networks(piece.first, piece.last, self.peer.version))
+        return f"no rule of {' or '.join(self.of)} lets {what} {way} {who}"
 
     @property
     def resources(self) -> tuple[str, ...]:
         """The ids of the groups or ACL, and of the deciding rule where it has one."""
-        piece = self.deciding
-        rule = piece.by
+        rule = self.deciding.by
         if isinstance(rule, SecurityGroupRule):
             return rule.group_id, rule.id
         return self.of
@@ -119,10 +135,48 @@ class Decision:
         """Return the spans of ports at which some address is denied, in order."""
         return merged((p.low, p.high) for p in self.pieces if p.allowed is False)
 
-    def _part(self, piece: Piece) -> str:
-        """The question about one piece alone."""
-        words, _, _ = self.asked.rpartition(" ")
-        return f"{words} {' '.join(networks(piece.first, piece.last, self.version))}"
+
+T = TypeVar("T")
+
+
+class Steps(Generic[T]):
+    """What holds for each address of a family, in steps: the same from one start to the next."""
+
+    __slots__ = ("_starts", "_values", "last")
+
+    def __init__(
+        self, version: int, spans: Iterable[tuple[int, int]], value: Callable[[int], T]
+    ) -> None:
+        """Cut where one of the spans begins or ends; `value` gives what holds at an address."""
+        whole = span(EVERYONE[version])
+        self.last = whole[1]
+        self._starts = [first for first, _ in atoms(whole, spans)]
+        self._values = [value(first) for first in self._starts]
+
+    def over(self, first: int, last: int) -> Iterator[tuple[int, int, T]]:
+        """Yield the steps of a span of addresses, in order, cut to it."""
+        starts = self._starts
+        i = bisect_right(starts, first) - 1
+        while i < len(starts) and starts[i] <= last:
+            end = starts[i + 1] - 1 if i + 1 < len(starts) else self.last
+            yield max(first, starts[i]), min(last, end), self._values[i]
+            i += 1
+
+    def at(self, address: int) -> T:
+        """Return what holds at one address."""
+        return self._values[bisect_right(self._starts, address) - 1]
+
+
+class _Groups(NamedTuple):
+    """The rules of some groups for a direction, protocol and port, ready to be asked.
+
+    `steps` has the rule that lets an address in by network or prefix list; `references` are to
+    groups, `doubts` lists that could not be read, with the reason.
+    """
+
+    steps: Steps[SecurityGroupRule | None]
+    references: tuple[SecurityGroupRule, ...]
+    doubts: tuple[tuple[SecurityGroupRule, str], ...]
 
 
 def groups_admit(
@@ -138,109 +192,124 @@ def groups_admit(
 
     Raises Unseen when the rules were not seen.
     """
-    ids = tuple(sorted(set(group_ids)))
-    key = ("groups", ids, egress, peer, protocol, port)
-    known = around.decisions.get(key)
-    if known is None:
-        known = around.decisions[key] = _groups(around, ids, egress, peer, protocol, port)
-    assert isinstance(known, Decision)
-    return known
+    ids = tuple(group_ids)
+    key = ids, egress, peer.version, protocol, port
+    rules = around.memo.get(key)
+    if rules is None:
+        rules = around.memo[key] = _ready(around, *key)
+    steps, references, doubts = rules
+    lets: tuple[bool | None, SecurityGroupRule | None, str] = False, None, ""
+    if references:
+        lets = _member(references, peer)
+    if lets[0] is False and doubts:
+        lets = None, *doubts[0]
+    pieces = [
+        Piece(first, last, port, port, *((True, rule) if rule else lets))
+        for first, last, rule in steps.over(peer.first, peer.last)
+    ]
+    return Decision(pieces, ids, egress, peer, protocol, (port, port))
 
 
-def _groups(
-    around: Around, ids: tuple[str, ...], egress: bool, peer: Peer, protocol: int, port: int
-) -> Decision:
-    whole = span(peer.network)
+def _ready(
+    around: Around, ids: tuple[str, ...], egress: bool, version: int, protocol: int, port: int
+) -> _Groups:
     certain: list[tuple[int, int, SecurityGroupRule]] = []
-    doubtful: list[tuple[SecurityGroupRule, str]] = []
+    references: list[SecurityGroupRule] = []
+    doubts: list[tuple[SecurityGroupRule, str]] = []
     for rule in around.rules(ids):
         if rule.egress != egress or not _takes(rule, protocol, port):
             continue
-        try:
-            certain += [(*some, rule) for some in _matches(around, rule, peer)]
-        except Unseen as doubt:
-            doubtful.append((rule, str(doubt)))
-    pieces = []
-    for first, last in atoms(whole, [(low, high) for low, high, _ in certain]):
-        by = next((r for low, high, r in certain if low <= first and last <= high), None)
-        if by is not None:
-            pieces.append(Piece(first, last, port, port, True, by))
-        elif doubtful:
-            pieces.append(Piece(first, last, port, port, None, *doubtful[0]))
-        else:
-            pieces.append(Piece(first, last, port, port, False))
-    way = "out to" if egress else "in from"
-    asked = f"{protocol_name(protocol)} {port} {way} {network_text(peer.network)}"
-    return Decision(tuple(pieces), ids, asked, peer.network.version)
+        if rule.cidr is not None:
+            certain += [(*span(rule.cidr), rule)] * (rule.cidr.version == version)
+        elif rule.prefix_list_id is not None:
+            try:
+                entries = around.prefix_list(rule.prefix_list_id)
+            except Unseen as why:
+                doubts.append((rule, str(why)))
+                continue
+            certain += [(*span(entry), rule) for entry in entries if entry.version == version]
+        elif rule.peering_status.lower() in ("", "active"):
+            # Where the peering connection has gone the rule is stale and matches nobody.
+            references.append(rule)
+
+    def first_match(address: int) -> SecurityGroupRule | None:
+        return next((rule for low, high, rule in certain if low <= address <= high), None)
+
+    steps = Steps(version, [(low, high) for low, high, _ in certain], first_match)
+    return _Groups(steps, tuple(references), tuple(doubts))
 
 
-def _matches(
-    around: Around, rule: SecurityGroupRule, peer: Peer
-) -> Iterator[tuple[int, int]] | tuple[tuple[int, int], ...]:
-    """Return the spans of the peer's addresses that a rule means; raises Unseen in doubt."""
-    version = peer.network.version
-    if rule.cidr is not None:
-        return (span(rule.cidr),) if rule.cidr.version == version else ()
-    if rule.prefix_list_id is not None:
-        entries = around.prefix_list(rule.prefix_list_id)
-        return (span(entry) for entry in entries if entry.version == version)
-    if rule.peering_status and rule.peering_status.lower() != "active":
-        return ()  # the peering connection has gone: the rule is stale and matches nobody
-    whole = (span(peer.network),)
+def _member(
+    references: Sequence[SecurityGroupRule], peer: Peer
+) -> tuple[bool | None, SecurityGroupRule | None, str]:
+    """Return whether a peer is in one of the groups that are referred to, and by which rule."""
     if peer.anyone:
-        return whole
+        return True, references[0], ""
     if peer.group_ids is None:
-        raise Unseen(
-            f"the groups of {network_text(peer.network)} are not known; {describe(rule, ())} may "
-            "mean it"
-        )
-    return whole if rule.referenced_group_id in peer.group_ids else ()
+        who = network_text(peer.network)
+        why = f"the groups of {who} are not known; {describe(references[0], ())} may mean it"
+        return None, references[0], why
+    for rule in references:
+        if rule.referenced_group_id in peer.group_ids:
+            return True, rule, ""
+    return False, None, ""
+
+
+# Spans of ports with whether they pass, and the entry that says so.
+_Spans: TypeAlias = tuple[tuple[int, int, bool, NetworkAclEntry | None], ...]
 
 
 def acl_passes(
+    around: Around,
     acl: NetworkAcl,
     *,
     egress: bool,
-    peer: Network,
+    peer: Peer,
     protocol: int = TCP,
     ports: tuple[int, int],
 ) -> Decision:
     """Return which packets to a span of ports a network ACL lets in from a peer, or out to it."""
+    key = acl.id, egress, peer.version, protocol, ports
+    steps = around.memo.get(key)
+    if steps is None:
+        steps = around.memo[key] = _acl_steps(acl, *key[1:])
+    pieces = [
+        Piece(first, last, *found)
+        for first, last, spans in steps.over(peer.first, peer.last)
+        for found in spans
+    ]
+    return Decision(pieces, (acl.id,), egress, peer, protocol, ports)
+
+
+def _acl_steps(
+    acl: NetworkAcl, egress: bool, version: int, protocol: int, ports: tuple[int, int]
+) -> Steps[_Spans]:
     entries = [
-        entry
-        for entry in _ordered(acl)
+        (*span(entry.cidr), entry)
+        for entry in sorted(acl.entries, key=lambda entry: entry.number)
         if entry.egress == egress
-        and entry.cidr.version == peer.version
+        and entry.cidr.version == version
         and entry.protocol in (str(_ANY), str(protocol))
     ]
-    pieces: list[Piece] = []
-    for first, last in atoms(span(peer), [span(entry.cidr) for entry in entries]):
+
+    def first_matches(address: int) -> _Spans:
+        found: list[tuple[int, int, bool, NetworkAclEntry | None]] = []
         left = [ports]
-        for entry in entries:
-            low, high = span(entry.cidr)
-            if not (low <= first and last <= high):
+        for low, high, entry in entries:
+            if not low <= address <= high:
                 continue
             a, b = _port_span(entry)
             rest = []
             for x, y in left:
-                if max(a, x) <= min(b, y):
-                    hit = max(a, x), min(b, y)
-                    pieces.append(Piece(first, last, *hit, entry.allow, entry))
-                    rest += [s for s in ((x, hit[0] - 1), (hit[1] + 1, y)) if s[0] <= s[1]]
-                else:
+                if max(a, x) > min(b, y):
                     rest.append((x, y))
+                    continue
+                found.append((max(a, x), min(b, y), entry.allow, entry))
+                rest += [part for part in ((x, a - 1), (b + 1, y)) if part[0] <= part[1]]
             left = rest
-            if not left:
-                break
-        pieces += [Piece(first, last, low, high, False) for low, high in left]
-    way, to = ("out", "to") if egress else ("in", "from")
-    asked = f"{protocol_name(protocol)} {port_text(*ports)} {way} {to} {network_text(peer)}"
-    return Decision(tuple(pieces), (acl.id,), asked, peer.version)
+        return *found, *((low, high, False, None) for low, high in left)
 
-
-@lru_cache(maxsize=4096)
-def _ordered(acl: NetworkAcl) -> Sequence[NetworkAclEntry]:
-    return sorted(acl.entries, key=lambda entry: entry.number)
+    return Steps(version, [(low, high) for low, high, _ in entries], first_matches)
 
 
 def _port_span(entry: NetworkAclEntry) -> tuple[int, int]:

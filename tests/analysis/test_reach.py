@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from exporter.analysis.case import World
 from exporter.analysis.clients import Client, Demand, Port
 from exporter.analysis.reach import met, network_acls, routes, security_groups
+from exporter.analysis.rules import Peer
 from exporter.model import (
     Network,
     NetworkAcl,
@@ -112,7 +113,8 @@ def test_the_way_is_as_open_as_the_second_evaluator_says(
     endpoint = lab.add_endpoint(vpc, {str(address): where}, [groups[1]])
     case = World(facts(lab)).endpoint(endpoint.id)
     assert case is not None
-    seen = Client(IPv4Network(f"{CLIENT}/32"), around=case.around, subnet=app, interface=client)
+    peer = Peer(ip_network(CLIENT), frozenset([groups[0].id]))
+    seen = Client(peer, around=case.around, subnet=app, interface=client)
     demand = Demand(seen, (Port(6, 443),), True)
     found = {name: met(case, demand, hops).allowed for name, hops in HOPS.items()}
 

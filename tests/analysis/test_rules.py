@@ -165,6 +165,11 @@ def entry(
     return NetworkAclEntry(number, egress, allow, protocol, ip_network(cidr), low, high)
 
 
+def passes(judged: NetworkAcl, *, egress: bool, peer: Network, ports: tuple[int, int]) -> Decision:
+    around = Around(Lab().inventory())
+    return acl_passes(around, judged, egress=egress, peer=Peer(peer), ports=ports)
+
+
 def acl(*entries: NetworkAclEntry) -> NetworkAcl:
     return NetworkAcl("acl-1", "vpc-1", False, (), entries)
 
@@ -206,20 +211,20 @@ def test_network_acls(
     none: bool,
 ) -> None:
     """The lowest number that matches decides, per packet; what none matches is denied."""
-    found = acl_passes(acl(*entries), egress=False, peer=ip_network(source), ports=ports)
+    found = passes(acl(*entries), egress=False, peer=ip_network(source), ports=ports)
     assert (found.allowed, found.none) == (expected, none)
 
 
 def test_the_deciding_entry_and_the_closed_ports_are_named() -> None:
     """An entry by its number and what it says; the last one, which AWS adds, as *."""
-    found = acl_passes(
+    found = passes(
         acl(entry(90, False, "10.0.0.0/8", (443, 443)), entry(100)),
         egress=False,
         peer=ip_network("10.1.2.3/32"),
         ports=(443, 443),
     )
     assert found.by == "inbound rule 90 of acl-1 denies tcp 443 from 10.0.0.0/8"
-    found = acl_passes(
+    found = passes(
         acl(entry(100, ports=(32768, 61000)), entry(32767, False, protocol="-1")),
         egress=False,
         peer=ip_network("10.1.2.3/32"),
@@ -346,7 +351,7 @@ def test_acls_decide_as_the_second_evaluator(
 ) -> None:
     """For each address and port, whatever the entries and their order, the first match decides."""
     judged = acl(*(data.draw(acl_entries(number)) for number in numbers))
-    found = acl_passes(judged, egress=egress, peer=peer, ports=ports)
+    found = passes(judged, egress=egress, peer=peer, ports=ports)
     seen = {}
     for piece in found.pieces:
         for number in range(piece.first, piece.last + 1):
