@@ -124,7 +124,9 @@ def test_the_root_cause_comes_first(organisation: Organisation) -> None:
     assert cause < ended.stdout.index("accept-vpc-endpoint-connections")
     assert cause < ended.stdout.index("Checks, in causal order:")
     assert "\x1b" not in ended.stdout
-    assert max(map(len, ended.stdout.splitlines())) <= 80
+    # But for a word that is longer, which nothing may break.
+    wide = [line for line in ended.stdout.splitlines() if len(line) > 80]
+    assert all(len(line.split()) <= 2 for line in wide)
 
 
 def test_without_arguments_everything_is_judged(organisation: Organisation, tmp_path: Path) -> None:
