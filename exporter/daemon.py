@@ -16,14 +16,25 @@ from exporter.aws.accounts import Accounts, needs_region
 from exporter.aws.imds import Host
 from exporter.aws.session import Aws
 from exporter.config import Account, Config
+from exporter.connectivity import Dialer, calls, listeners
 from exporter.dns import Line, Pace, Prober, Server, Unreachable, servers
+from exporter.facts import expected
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed
 from exporter.flowlogs.ingest import Ingest, Report
 from exporter.flowlogs.sources.athena import Settings as AthenaSettings
 from exporter.flowlogs.sourcing import Settings
 from exporter.held import Key, Limits
-from exporter.model import Inventory, Scope, Unavailable, last_known
+from exporter.model import (
+    Endpoint,
+    Inventory,
+    Scope,
+    Unavailable,
+    by_port,
+    judged,
+    last_known,
+    ports_of,
+)
 from exporter.publisher import Publisher
 from exporter.queue import FlowLogClients, FlowLogs, Queue
 from exporter.schedule import Schedule, Task, Threads, where
@@ -33,11 +44,17 @@ log = structlog.get_logger()
 
 EVERYWHERE = Scope("", "")
 ACCOUNTS, INVENTORY, DNS, FLOW_LOGS = "accounts", "inventory", "dns", "flow_logs"
+CONNECTIVITY = "connectivity"
 # What people configure is asked for at every so many passes of the inventory.
 CONFIGURATION_EVERY = 5
 
 
-def limits(config: Config) -> Limits:
+def reachable(config: Config, host: Host | None) -> frozenset[str]:
+    """Return the VPCs that this host may judge by connecting: its own, and those it can reach."""
+    return frozenset({host.vpc_id} if host else ()) | set(config.collectors.connectivity.vpcs)
+
+
+def limits(config: Config, host: Host | None) -> Limits:
     """Return for how long what was seen may be judged, and what else matters to judging."""
     interval = config.collectors.inventory.interval
     return Limits(
@@ -47,12 +64,18 @@ def limits(config: Config) -> Limits:
         allowed=flow_log_settings(config).allowed,
         endpoints=config.endpoints,
         off=switched_off(config),
+        reachable=reachable(config, host),
     )
 
 
-def switched_off(_: Config) -> frozenset[str]:
+def switched_off(config: Config) -> frozenset[str]:
     """Return the collectors that do not run: what they would see is not judged."""
-    return frozenset({"changes", "connectivity"})
+    runs = {
+        DNS: config.collectors.dns.enabled,
+        CONNECTIVITY: config.collectors.connectivity.enabled,
+        "changes": False,
+    }
+    return frozenset(name for name, enabled in runs.items() if not enabled)
 
 
 def flow_log_settings(config: Config, history: float = 0.0) -> Settings:
@@ -102,6 +125,7 @@ class Daemon:
         self._pace = Pace()
         self._lines: dict[str, Line] = {}
         self._readers: dict[Scope, FlowLogs] = {}
+        self._dialer: Dialer | None = None
         self._accounts = Accounts(aws, clock, config, 0.0)
         self._configure(config)
 
@@ -135,15 +159,19 @@ class Daemon:
         self._begin()
 
     def _configure(self, config: Config) -> None:
-        self._servers: tuple[Server, ...] = servers(config.collectors.dns.resolvers, self._host)
+        dns = config.collectors.dns
+        found = servers(dns.resolvers, self._host) if dns.enabled else ()
+        self._servers: tuple[Server, ...] = found
         self._config = config
+        if config.collectors.connectivity.enabled and self._dialer is None:
+            self._dialer = Dialer(self._clock)  # reads the authorities that this host trusts
         # Half an interval less: passes do not come on the second.
         age = (CONFIGURATION_EVERY - 0.5) * config.collectors.inventory.interval
         self._configuration_age = age
         self._accounts = Accounts(self._aws, self._clock, config, age, self._accounts)
         # What was opened under another configuration is opened anew.
         self._opened: set[Scope] = set()
-        self._publisher.limit(limits(config))
+        self._publisher.limit(limits(config, self._host))
 
     def _flow_log_settings(self) -> Settings:
         return flow_log_settings(self._config, self._history)
@@ -260,11 +288,24 @@ class Daemon:
             await self._follow_resolvers(scope, {e.vpc_id for e in endpoints.values() if e.has_dns})
             return {}
 
+        async def connect() -> Mapping[str, str]:
+            assert self._dialer
+            return await self._connect(self._dialer, await self._listed(scope, listed))
+
         self._schedule.start(
             Task((INVENTORY, scope, ""), collectors.inventory.interval, list_inventory),
             Task((FLOW_LOGS, scope, ""), collectors.flow_logs.interval, read_flow_logs),
-            Task((DNS, scope, ""), collectors.dns.interval, find_names),
         )
+        connectivity = collectors.connectivity
+        if connectivity.enabled:
+            key = (CONNECTIVITY, scope, "")
+            self._schedule.start(Task(key, connectivity.interval, connect))
+        else:
+            self._publisher.drop_dials(scope)
+        if collectors.dns.enabled:
+            self._schedule.start(Task((DNS, scope, ""), collectors.dns.interval, find_names))
+        else:
+            self._publisher.keep_resolvers(frozenset(), scope)
         self._read_queues()
 
     async def _follow_resolvers(self, scope: Scope, vpc_ids: Set[str]) -> None:
@@ -299,6 +340,28 @@ class Daemon:
         self._publisher.put_lookups(scope, prober.server.label, lookups)
         if prober.unasked:
             return {"resolver": f"it answers nothing; {prober.unasked} names were not asked for"}
+        return {}
+
+    async def _connect(self, dialer: Dialer, seen: Inventory) -> Mapping[str, str]:
+        """Connect to the endpoints of a scope that this host is in a position to judge."""
+        reach = reachable(self._config, self._host)
+        if not reach:
+            return {"position": "this host's VPC is not known, and no other one is configured"}
+        missing = _needed(seen, "endpoints", "interfaces")
+        if missing:
+            return missing
+        listening = listeners(filter(None, map(self._publisher.listed, self._publisher.scopes())))
+
+        def ports(endpoint: Endpoint) -> tuple[int, ...]:
+            told = expected(self._config.endpoints, endpoint).ports
+            return ports_of(endpoint.service_name, told, listening.get(endpoint.service_name, ()))
+
+        wanted = calls(seen, reach, ports, self._config.collectors.connectivity.tls_ports)
+        dials = await dialer.run(wanted)
+        self._publisher.put_dials(seen.scope, dials)
+        blind = [d for of in by_port(dials) for d in judged(of)[1]]
+        if blind:
+            return {"connections": f"{len(blind)} could not be tried: {blind[0].problem}"}
         return {}
 
     async def _listed(self, scope: Scope, listed: asyncio.Event) -> Inventory:

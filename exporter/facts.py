@@ -10,14 +10,15 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from ipaddress import ip_address
 
+from exporter.config import EndpointSettings
 from exporter.flowlogs import attribute
 from exporter.flowlogs.notes import Top
 from exporter.flowlogs.sourcing import QUERIES
 from exporter.model import (
     ACTIONS,
-    Accepted,
     Action,
     Address,
+    Dial,
     Endpoint,
     Expected,
     Facts,
@@ -39,7 +40,7 @@ def facts(world: World) -> Facts:
     """Return what the World knows, a Site for each account and Region."""
     blind = _blind(world)
     sites = (_site(world, estate, blind.get(estate.scope, {})) for estate in world.estates)
-    return Facts(world.as_of, tuple(sites), world.off)
+    return Facts(world.as_of, tuple(sites), world.off, world.reachable)
 
 
 def unmatched(world: World) -> tuple[str, ...]:
@@ -60,6 +61,9 @@ def _site(world: World, estate: Estate, blind: Mapping[str, str]) -> Site:
     lookups: dict[str, tuple[Lookup, ...]] = {}
     for lookup in estate.lookups:
         lookups[lookup.endpoint_id] = (*lookups.get(lookup.endpoint_id, ()), lookup)
+    dials: dict[str, tuple[Dial, ...]] = {}
+    for dial in estate.dials:
+        dials[dial.endpoint_id] = (*dials.get(dial.endpoint_id, ()), dial)
     endpoints = list(estate.endpoints())
     told = _Told(estate, world.as_of)
     return Site(
@@ -67,15 +71,18 @@ def _site(world: World, estate: Estate, blind: Mapping[str, str]) -> Site:
         estate.inventory,
         lookups,
         {endpoint.id: told.traffic(endpoint) for endpoint in endpoints},
-        expected={e.id: said for e in endpoints if (said := _expected(world, e)) != Expected()},
+        dials,
+        expected={
+            e.id: said for e in endpoints if (said := expected(world.configured, e)) != Expected()
+        },
         blind=blind,
     )
 
 
-def _expected(world: World, endpoint: Endpoint) -> Expected:
+def expected(configured: Iterable[EndpointSettings], endpoint: Endpoint) -> Expected:
     """Return what the configuration says: of entries that match the later one, field by field."""
     said: dict[str, object] = {}
-    for entry in world.configured:
+    for entry in configured:
         if entry.match.matches(endpoint.id, endpoint.tags):
             fields = entry.model_fields_set - {"match"}
             said |= {field: getattr(entry, field) for field in fields}
@@ -119,7 +126,7 @@ class _Told:
             covering,
             {f.id: why for f in covering if (why := self._unread.get(f.id))},
             self._accepted_ports.get(endpoint.id, frozenset()),
-            self._clients.get(endpoint.id, ()),
+            self._estate.report.noted.clients.get(endpoint.id, ()),
             self._rejected(endpoint),
             self._read_to(endpoint),
         )
@@ -158,11 +165,6 @@ class _Told:
             if port >= 0 and protocol >= 0:
                 found.setdefault(endpoint_id, set()).add((protocol, port))
         return {endpoint_id: frozenset(ports) for endpoint_id, ports in found.items()}
-
-    @cached_property
-    def _clients(self) -> Mapping[str, tuple[Accepted, ...]]:
-        """A sample of who was accepted in the last hour, by the endpoint's id."""
-        return {}
 
     def _rejected(self, endpoint: Endpoint) -> tuple[Rejected, ...] | None:
         """Return who was rejected most in the last hour; None where no flow log tells who."""

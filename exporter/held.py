@@ -10,7 +10,7 @@ from exporter.config import EndpointSettings
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
-from exporter.model import Inventory, Lookup, Scope, last_known
+from exporter.model import Dial, Inventory, Lookup, Scope, last_known
 from exporter.world import CollectorStatus, Estate
 
 Key: TypeAlias = tuple[str, Scope, str]
@@ -21,14 +21,15 @@ class Limits:
     """For how many seconds a sight may be judged, and what else of the configuration matters here.
 
     `tag_labels` are tags that become labels of `_info`, `allowed` says by which sources flow
-    logs may be read, `endpoints` what AWS cannot tell of endpoints; `off` are the collectors that
-    do not run.
+    logs may be read, `reachable` are the VPCs that this host may judge by connecting, `endpoints`
+    what AWS cannot tell of endpoints; `off` are the collectors that do not run.
     """
 
     states: float = 900.0
     configuration: float = 900.0
     tag_labels: tuple[str, ...] = ()
     allowed: Allowed = attribute.ANY
+    reachable: frozenset[str] = frozenset()
     endpoints: tuple[EndpointSettings, ...] = ()
     off: frozenset[str] = frozenset()
 
@@ -48,6 +49,7 @@ class Held:
     foreign: dict[Scope, Mapping[str, str]] = field(default_factory=dict)
     lookups: dict[tuple[Scope, str], tuple[Lookup, ...]] = field(default_factory=dict)
     reports: dict[Scope, Report] = field(default_factory=dict)
+    dials: dict[Scope, tuple[Dial, ...]] = field(default_factory=dict)
     # The index of an inventory, as long as it is that inventory.
     _indexes: dict[Scope, tuple[Inventory, Index | None]] = field(default_factory=dict)
 
@@ -62,6 +64,7 @@ class Held:
             dict(self.foreign),
             dict(self.lookups),
             dict(self.reports),
+            dict(self.dials),
             self._indexes,
         )
 
@@ -109,6 +112,7 @@ class Held:
                 tuple(lookups.get(scope, ())),
                 self.reports.get(scope, Report()),
                 self.limits.allowed,
+                tuple(d for d in self.dials.get(scope, ()) if now - d.at <= self.limits.states),
             )
             for scope in sorted(self.inventories)
             if (inventory := self.inventory(scope, now))

@@ -106,6 +106,21 @@ DNS_NAME_PROBLEM = Metric(
     "no_answer, public_address or foreign_address.",
 )
 
+CONNECT_SUCCESS = Metric(
+    "privatelink_connect_success",
+    "gauge",
+    (*_ENDPOINT, "port"),
+    "1 when every address of the endpoint accepts TCP connections from this host at the port, "
+    "else 0; absent where this host is in no position to judge or could not try.",
+)
+CERTIFICATE_NOT_AFTER = Metric(
+    "privatelink_certificate_not_after_timestamp_seconds",
+    "gauge",
+    (*_ENDPOINT, "port"),
+    "When the certificate that the endpoint shows at the port expires, the earliest of its "
+    "addresses.",
+)
+
 FLOW_RECORDS = Metric(
     "privatelink_flow_records_total",
     "counter",
@@ -151,7 +166,7 @@ FLOW_REJECTS_RECENT = Metric(
     "gauge",
     (*_ENDPOINT, "port", "protocol"),
     "Rejected records at the endpoint's own interfaces that ended in the last 15 minutes, by the "
-    "port on the endpoint's side where it is a listener's or has accepted, the rest as other; "
+    "port on the endpoint's side where it is configured, a listener's or has accepted, else other; "
     "absent for a port that nobody was rejected at in the last hour.",
 )
 FLOW_COVERAGE_RATIO = Metric(
@@ -316,6 +331,8 @@ CATALOGUE: tuple[Metric, ...] = (
     DNS_ANSWERS_MATCH,
     DNS_LOOKUP_DURATION,
     DNS_NAME_PROBLEM,
+    CONNECT_SUCCESS,
+    CERTIFICATE_NOT_AFTER,
     FLOW_RECORDS,
     FLOW_BYTES,
     FLOW_PACKETS,

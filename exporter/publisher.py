@@ -20,7 +20,7 @@ from exporter.exposition import Exposition
 from exporter.facts import facts, unmatched
 from exporter.flowlogs.ingest import Report
 from exporter.held import Held, Key, Limits
-from exporter.model import Diagnosis, Facts, Inventory, Lookup, Scope, last_known
+from exporter.model import Diagnosis, Dial, Facts, Inventory, Lookup, Scope, last_known
 from exporter.samples import samples
 from exporter.world import CollectorStatus, World
 
@@ -93,6 +93,7 @@ class Publisher:
         self._held.inventories.pop(scope, None)
         self._held.foreign.pop(scope, None)
         self._held.reports.pop(scope, None)
+        self._held.dials.pop(scope, None)
         self._drop(lambda key: key[1] == scope)
         self._dirty.set()
 
@@ -134,6 +135,16 @@ class Publisher:
         """Take a resolver's pass."""
         if scope in self._held.scopes:
             self._held.lookups[scope, resolver] = lookups
+
+    def put_dials(self, scope: Scope, dials: tuple[Dial, ...]) -> None:
+        """Take what came of connecting from here."""
+        if scope in self._held.scopes:
+            self._held.dials[scope] = dials
+
+    def drop_dials(self, scope: Scope) -> None:
+        """Drop what came of connecting from here: it is no longer tried."""
+        self._held.dials.pop(scope, None)
+        self._drop(lambda key: key[:2] == ("connectivity", scope))
 
     def reported(self, scope: Scope) -> bool:
         """Whether something is held of the scope's flow logs."""
@@ -213,6 +224,7 @@ class Publisher:
             held.limits.tag_labels,
             self._reload_ok(),
             {**cost.of_requests(requests), **self._spent()},
+            held.limits.reachable,
             held.limits.off,
             held.limits.endpoints,
             waiting,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from exporter import metrics as m
-from exporter.config import tag_label
+from exporter.config import EndpointSettings, tag_label
+from exporter.facts import expected
 from exporter.flowlogs import attribute, tally
 from exporter.metrics import Metric, Sample
 from exporter.model import (
@@ -22,6 +23,8 @@ from exporter.model import (
     Status,
     Unavailable,
     Zones,
+    by_port,
+    judged,
     last_known,
     target_groups_of,
 )
@@ -55,8 +58,9 @@ def samples(world: World, diagnoses: Iterable[Diagnosis] = ()) -> Iterator[Sampl
     for estate in world.estates:
         yield from _endpoints(estate, tags)
         yield from _dns(estate)
+        yield from _connections(estate)
         yield from _flows(estate)
-        yield from _rejects(estate, listeners, world.as_of)
+        yield from _rejects(estate, listeners, world.configured, world.as_of)
         yield from _flow_logs(estate, world.as_of)
         yield from _services(estate, tags)
     for diagnosis in diagnoses:
@@ -132,7 +136,9 @@ def _dns(estate: Estate) -> Iterator[Sample]:
     def kind(lookup: Lookup) -> tuple[str, str, str]:
         return lookup.endpoint_id, lookup.name.kind, lookup.resolver
 
-    current = sorted((x for x in estate.lookups if x.endpoint_id in present), key=kind)
+    # Names of the services are no names of endpoints: they are there to be judged by.
+    shown = (x for x in estate.lookups if x.name.kind != "service" and x.endpoint_id in present)
+    current = sorted(shown, key=kind)
     for (endpoint_id, name_kind, resolver), found in groupby(current, kind):
         of_kind = list(found)
 
@@ -164,6 +170,24 @@ def _dns(estate: Estate) -> Iterator[Sample]:
                     resolver=resolver,
                     problem=lookup.problem,
                 )
+
+
+def _connections(estate: Estate) -> Iterator[Sample]:
+    present = {endpoint.id for endpoint in estate.endpoints()}
+    for dials in by_port(d for d in estate.dials if d.endpoint_id in present):
+        of = {
+            "account": estate.scope.account,
+            "region": estate.scope.region,
+            "endpoint_id": dials[0].endpoint_id,
+            "port": str(dials[0].port),
+        }
+        told, blind = judged(dials)
+        accepted = all(d.problem is None for d in told)
+        if told and not (accepted and blind):
+            yield m.CONNECT_SUCCESS(float(accepted), **of)
+        ends = [d.not_after for d in dials if d.not_after is not None]
+        if ends:
+            yield m.CERTIFICATE_NOT_AFTER(min(ends), **of)
 
 
 def _flows(estate: Estate) -> Iterator[Sample]:
@@ -199,19 +223,24 @@ def _listeners(world: World) -> Mapping[str, frozenset[int]]:
 
 
 def _rejects(
-    estate: Estate, listeners: Mapping[str, frozenset[int]], now: float
+    estate: Estate,
+    listeners: Mapping[str, frozenset[int]],
+    configured: Sequence[EndpointSettings],
+    now: float,
 ) -> Iterator[Sample]:
-    """Yield the recent rejects; a port that is neither a listener's nor has accepted is other."""
+    """Yield the recent rejects; a port that nobody is known to be served at is other."""
     scope = {"account": estate.scope.account, "region": estate.scope.region}
     endpoints = {endpoint.id: endpoint for endpoint in estate.endpoints()}
     noted = estate.report.noted
     accepted = {(p.endpoint_id, p.protocol, p.port) for p in noted.accepted}
     recent: Counter[tuple[str, str, str]] = Counter()
+    told = {i: expected(configured, endpoint).ports for i, endpoint in endpoints.items()}
     for (endpoint_id, minute, protocol, port), count in noted.recent.items():
         if endpoint_id not in endpoints:
             continue
         service = endpoints[endpoint_id].service_name
-        known = port in listeners.get(service, ()) or (endpoint_id, protocol, port) in accepted
+        known = port in told[endpoint_id] or port in listeners.get(service, ())
+        known = known or (endpoint_id, protocol, port) in accepted
         # AWS's own services are asked by HTTPS.
         known = known or (port == 443 and service.startswith(("com.amazonaws.", "aws.")))
         where = (str(port), _PROTOCOLS.get(protocol, str(protocol))) if known else _OTHER

@@ -13,7 +13,16 @@ from exporter.config import EndpointSettings
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
-from exporter.model import Endpoint, EndpointService, FlowLog, Inventory, Lookup, Scope, last_known
+from exporter.model import (
+    Dial,
+    Endpoint,
+    EndpointService,
+    FlowLog,
+    Inventory,
+    Lookup,
+    Scope,
+    last_known,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,7 @@ class CollectorStatus:
 class Estate:
     """One account and Region: its inventory as it may be judged, lookups, flow-log counts.
 
-    `allowed` says by which sources flow logs may be read.
+    `allowed` says by which sources flow logs may be read; `dials` are the connections from here.
     """
 
     scope: Scope
@@ -51,6 +60,7 @@ class Estate:
     lookups: tuple[Lookup, ...]
     report: Report
     allowed: Allowed = attribute.ANY
+    dials: tuple[Dial, ...] = ()
 
     def endpoints(self) -> Iterator[Endpoint]:
         """Yield the endpoints of the last listing that succeeded, by id."""
@@ -98,6 +108,8 @@ class World:
     reload_ok: bool = True
     # Dollars, estimated, by service and operation.
     costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    # The VPCs that this host is in or can reach, so that it may judge by connecting.
+    reachable: frozenset[str] = frozenset()
     # Collectors that do not run: switched off, or not configured.
     off: frozenset[str] = frozenset()
     # What the configuration says of endpoints, in its order.

@@ -23,6 +23,7 @@ collectors:
       - {address: "10.0.0.2", vpcs: [vpc-0a1b2c3d4e5f60718]}
       - {address: "[fd00:ec2::253]:53"}
   flow_logs: {interval: 1m, lookback: 30m}
+  connectivity: {enabled: true, interval: 2m, vpcs: [vpc-0a1b2c3d4e5f60718], tls_ports: [443, 8443]}
 endpoints:
   - match: {tags: {team: [payments, orders]}}
     ports: [443]
@@ -47,12 +48,23 @@ def test_every_key_is_read() -> None:
     assert several.ports == (443,)
     assert [str(n) for n in several.clients] == ["10.1.0.0/16", "2001:db8::/32", "10.2.0.9/32"]
     assert (several.private_dns, one.private_dns) == (None, False)
+    connectivity = config.collectors.connectivity
+    assert (connectivity.enabled, connectivity.interval) == (True, 120)
+    assert connectivity.vpcs == ("vpc-0a1b2c3d4e5f60718",)
+    assert connectivity.tls_ports == (443, 8443)
+
+
+def test_names_need_not_be_asked_for() -> None:
+    """The DNS collector may be switched off; it is on where nothing is said."""
+    assert parse("", "x").collectors.dns.enabled
+    assert not parse("collectors: {dns: {enabled: false}}", "x").collectors.dns.enabled
 
 
 def test_nothing_is_needed() -> None:
     """An empty file means the defaults."""
     assert parse("", "x").collectors.inventory.interval == 60
     assert parse("# nothing\n", "x").accounts == ()
+    assert not parse("", "x").collectors.connectivity.enabled
 
 
 FLOW_LOGS = "collectors:\n  flow_logs:\n    "
@@ -99,7 +111,7 @@ BAD = {
     ),
     "unknown key deep down, with its line": (
         "collectors:\n  dns:\n    intervall: 30s",
-        ["c:3: collectors.dns.intervall: unknown key; known here: interval, resolvers"],
+        ["c:3: collectors.dns.intervall: unknown key; known here: enabled, interval, resolvers"],
     ),
     "unknown key in a list": (
         "accounts:\n  - role: x\n    regions: [eu-west-1]",
@@ -179,6 +191,14 @@ BAD = {
         ["c:1: collectors.dns.resolvers[0].address: required"],
     ),
     "a key twice": ("storage: {path: a}\nstorage: {path: b}", ["c:2: storage: given twice"]),
+    "connecting to what is no VPC, at no port": (
+        "collectors:\n  connectivity:\n    vpcs: [shop]\n    tls_ports: [0, https]",
+        [
+            "c:3: collectors.connectivity.vpcs[0]: 'shop' does not look like vpc-0a1b2c3d4e5f60718",
+            "c:4: collectors.connectivity.tls_ports[0]: ",
+            "c:4: collectors.connectivity.tls_ports[1]: ",
+        ],
+    ),
     "an interval of nothing": (
         "collectors: {inventory: {interval: 0s}}",
         [

@@ -19,6 +19,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter import metrics
+from exporter.config import parse
 from exporter.exposition import OPENMETRICS, TEXT, process_families, render
 from exporter.flowlogs.passing import SourceReport
 from exporter.model import Endpoint, EndpointService, Finding, Status
@@ -216,3 +217,13 @@ def test_a_check_that_occurs_twice_is_one_series() -> None:
     body = render(samples(fixed_world(), [diagnosis(PENDING, *found)])).text.plain.decode()
     problems = select(parse_series(body), metrics.ENDPOINT_CHECK_PROBLEM.name)
     assert sorted(dict(labels)["status"] for labels in problems) == ["unknown", "warn"]
+
+
+def test_a_configured_port_is_named() -> None:
+    """Rejects at a port that the configuration says is served are not among the others."""
+    told = parse("endpoints: [{match: {id: vpce-0a1}, ports: [8443]}]", "test").endpoints
+    body = render(samples(replace(fixed_world(), configured=told))).text.plain.decode()
+    found = select(parse_series(body), metrics.FLOW_REJECTS_RECENT.name)
+    assert {dict(k)["port"]: v for k, v in found.items()} == {
+        "443": 7, "8080": 0, "8443": 2, "other": 1
+    }  # fmt: skip

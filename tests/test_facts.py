@@ -20,6 +20,7 @@ from exporter.flowlogs.sourcing import Pick
 from exporter.flowlogs.tally import BUCKET, RECORDS, Port
 from exporter.flowlogs.tally import Rejected as Who
 from exporter.model import (
+    Accepted,
     Endpoint,
     Expected,
     Known,
@@ -31,7 +32,7 @@ from exporter.model import (
 )
 from exporter.store import CounterKey
 from exporter.world import CollectorStatus, Estate, World
-from tests.worlds import ENDPOINT, FLOW_LOG, NOW, SCOPE, fixed_world
+from tests.worlds import DIALS, ENDPOINT, FLOW_LOG, NOW, SCOPE, fixed_world
 
 WORLD = fixed_world()
 DENIED: Unavailable[Any] = Unavailable("FilterLogEvents: AccessDenied", "denied")
@@ -189,6 +190,15 @@ def test_why_a_collector_is_blind() -> None:
         "changes": "denied",
         "flow_logs": "its first pass has not ended",
     }
+
+
+def test_clients_and_connections() -> None:
+    """Who was accepted, what came of connecting from here, and whether this host may judge."""
+    client = Accepted(ip_address("10.1.0.99"), NOW - 60, NOW - 50)
+    report = Report(noted=Noted(clients={ENDPOINT.id: (client,)}), number=1)
+    assert traffic(world(report=report)).clients == (client,)
+    assert site(WORLD).dials == {ENDPOINT.id: DIALS}
+    assert facts(replace(WORLD, reachable=frozenset({"vpc-0a1"}))).reachable == {"vpc-0a1"}
 
 
 CONFIG = """

@@ -46,6 +46,7 @@ def endpoint(snapshot: Snapshot, endpoint_id: str) -> Json | None:
                 **evidence(estate.inventory, found),
                 "provider": _provider(snapshot.world, found),
                 "rejected": _rejected(snapshot, estate, endpoint_id),
+                "dials": _dials(estate, found),
             }
     return None
 
@@ -163,6 +164,28 @@ def _who(rejected: Rejected) -> Json:
         "first_seen": rfc3339(rejected.first),
         "last_seen": rfc3339(rejected.last),
     }
+
+
+def _dials(estate: Estate, endpoint: Endpoint) -> Json:
+    """What came of connecting from here; None where that was not tried."""
+    found = [
+        {
+            "address": str(dial.address),
+            "port": dial.port,
+            "tried_at": rfc3339(dial.at),
+            "duration_seconds": round(dial.duration, 6),
+            "problem": dial.problem,
+            "local": dial.local,
+            "sni": dial.name or None,
+            "tls_problem": dial.tls_problem,
+            "certificate": None
+            if dial.not_after is None
+            else {"names": list(dial.names), "not_after": rfc3339(dial.not_after)},
+        }
+        for dial in estate.dials
+        if dial.endpoint_id == endpoint.id
+    ]
+    return found or None
 
 
 def _not_judged(endpoint: Endpoint, name: DnsName) -> str:
