@@ -173,7 +173,7 @@ def test_without_arguments_everything_is_judged(organisation: Organisation, tmp_
         ("", ("deleting",), 0, "NOT JUDGED"),
         ("", ("awaiting-acceptence",), 2, "Like it: awaiting-acceptance"),
         ("", ("unknown-state",), 3, "migrating"),
-        ("DescribeVpcEndpoints", (), 3, "endpoints: DescribeVpcEndpoints: UnauthorizedOperation"),
+        ("DescribeVpcEndpoints", ("rejected",), 3, "endpoints: DescribeVpcEndpoints: Unauth"),
         ("GetCallerIdentity", (), 3, "GetCallerIdentity: AccessDenied"),
         ("AssumeRole", ("rejected",), 3, "222233334444"),
     ],
