@@ -40,7 +40,7 @@ def facts(world: World) -> Facts:
     """Return what the World knows, a Site for each account and Region."""
     blind = _blind(world)
     sites = (_site(world, estate, blind.get(estate.scope, {})) for estate in world.estates)
-    return Facts(world.as_of, tuple(sites), world.off, world.reachable)
+    return Facts(world.as_of, tuple(sites), world.off, world.reachable, _closed(world))
 
 
 def unmatched(world: World) -> tuple[str, ...]:
@@ -87,6 +87,24 @@ def expected(configured: Iterable[EndpointSettings], endpoint: Endpoint) -> Expe
             fields = entry.model_fields_set - {"match"}
             said |= {field: getattr(entry, field) for field in fields}
     return Expected(**said)  # type: ignore[arg-type]  # its fields have the configuration's names
+
+
+def _closed(world: World) -> Mapping[Scope, str]:
+    """Return the watched accounts and Regions of which nothing has been seen, and why."""
+    accounts = {estate.scope.account for estate in world.estates}
+    found = {
+        status.scope: "; ".join(status.problems[what] for what in sorted(status.problems))
+        for status in world.collectors
+        if status.collector == "accounts" and status.problems
+    }
+    for collector, scope, _ in world.waiting:
+        if collector in _NAMING:
+            found.setdefault(scope, "its first pass has not ended")
+    return {
+        scope: why
+        for scope, why in found.items()
+        if scope.account and (scope.region or scope.account not in accounts)
+    }
 
 
 def _blind(world: World) -> Mapping[Scope, Mapping[str, str]]:

@@ -97,7 +97,16 @@ _SERVICE = (
     m.SERVICE_PRIVATE_DNS_VERIFIED,
 )
 _ALL = (*_ENDPOINT, *_DNS, *_FLOWS, *_LOGS, *_SERVICE)
-_RECORDS = ("flow_rejects", "flow_log_coverage")
+# Who comes to an endpoint and to which ports is told by its flow logs alone, unless configured.
+_RECORDS = (
+    "security_group",
+    "network_acl",
+    "route",
+    "nlb_listener",
+    "nlb_security_group",
+    "flow_rejects",
+    "flow_log_coverage",
+)
 
 _ENDPOINTS, _SERVICES = "DescribeVpcEndpoints", "DescribeVpcEndpointServiceConfigurations"
 _BALANCERS, _TARGET_GROUPS = "DescribeLoadBalancers", "DescribeTargetGroups"
@@ -106,6 +115,7 @@ _A_BALANCER = "load balancer behind an endpoint service"
 _A_TARGET_GROUP = "target group behind an endpoint service"
 _AROUND = "VPC with an endpoint or with the load balancer of an endpoint service"
 _IN_A_VPC = (_ENDPOINTS, _SERVICES)
+_BEHIND = ("nlb_listener", "nlb_targets", "nlb_security_group", "target_security_group")
 
 
 def _ec2(
@@ -221,15 +231,21 @@ OPERATIONS: tuple[Operation, ...] = (
         CHECKS,
         _ALL,
     ),
-    _ec2(_ENDPOINTS, "endpoints", "", (), ENDPOINT_CHECKS, (*_ENDPOINT, *_DNS, *_FLOWS, *_LOGS)),
-    _ec2(_SERVICES, "services", "", (), SERVICE_CHECKS, _SERVICE),
+    _ec2(
+        _ENDPOINTS,
+        "endpoints",
+        "",
+        (),
+        (*ENDPOINT_CHECKS, "nlb_listener", "nlb_security_group"),
+        (*_ENDPOINT, *_DNS, *_FLOWS, *_LOGS),
+    ),
+    _ec2(_SERVICES, "services", "", (), (*SERVICE_CHECKS, "connectivity"), _SERVICE),
     _ec2(
         "DescribeVpcEndpointAssociations",
         "endpoint_associations",
         "endpoint of type Resource or ServiceNetwork",
         (_ENDPOINTS,),
-        ("private_dns", "dns_resolution"),
-        _DNS,
+        ("endpoint_state", "dns_resolution"),
     ),
     _ec2(
         "DescribeVpcEndpointServices",
@@ -238,7 +254,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (_ENDPOINTS,),
         ("private_dns", "availability_zones"),
     ),
-    _ec2("DescribeVpcs", "vpcs", _AROUND, _IN_A_VPC, ("private_dns", "dns_resolution")),
+    _ec2("DescribeVpcs", "vpcs", _AROUND, _IN_A_VPC, ("private_dns",)),
     _ec2(
         "DescribeVpcAttribute",
         "vpc_attributes",
@@ -247,19 +263,33 @@ OPERATIONS: tuple[Operation, ...] = (
         ("private_dns",),
         resource="arn:{partition}:ec2:{region}:*:vpc/*",
     ),
-    _ec2("DescribeSubnets", "subnets", "", (), ("network_acl", "route", "availability_zones")),
+    _ec2(
+        "DescribeSubnets",
+        "subnets",
+        "",
+        (),
+        (
+            "security_group",
+            "network_acl",
+            "route",
+            "availability_zones",
+            "flow_rejects",
+            "nlb_targets",
+            "nlb_security_group",
+        ),
+    ),
     _ec2(
         "DescribeNetworkInterfaces",
         "interfaces",
         _AROUND,
         _IN_A_VPC,
         (
+            "private_dns",
             "dns_resolution",
-            "security_group",
-            "network_acl",
-            "route",
+            "availability_zones",
             "connectivity",
             *_RECORDS,
+            "nlb_targets",
             "target_security_group",
         ),
         (m.DNS_ANSWERS_MATCH, *_FLOWS, m.FLOW_COVERAGE_RATIO),
@@ -279,20 +309,26 @@ OPERATIONS: tuple[Operation, ...] = (
         ("security_group", "nlb_security_group", "target_security_group"),
     ),
     _ec2("DescribeNetworkAcls", "network_acls", _AROUND, _IN_A_VPC, ("network_acl",)),
-    _ec2("DescribeRouteTables", "route_tables", _AROUND, _IN_A_VPC, ("private_dns", "route")),
+    _ec2(
+        "DescribeRouteTables",
+        "route_tables",
+        _AROUND,
+        _IN_A_VPC,
+        ("private_dns", "security_group", "network_acl", "route"),
+    ),
     _ec2(
         "DescribeManagedPrefixLists",
         "prefix_lists",
         "rule or route with a prefix list",
         ("DescribeSecurityGroupRules", "DescribeRouteTables"),
-        ("security_group", "route"),
+        ("security_group", "network_acl", "route"),
     ),
     _ec2(
         "GetManagedPrefixListEntries",
         "prefix_list_entries",
         "rule or route with a prefix list",
         ("DescribeSecurityGroupRules", "DescribeRouteTables"),
-        ("security_group", "route"),
+        ("security_group", "network_acl", "route"),
         resource="arn:{partition}:ec2:{region}:*:prefix-list/*",
     ),
     _ec2("DescribeFlowLogs", "flow_logs", _AROUND, _IN_A_VPC, _RECORDS, (*_FLOWS, *_LOGS)),
@@ -301,7 +337,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "connections",
         _A_SERVICE,
         (_SERVICES,),
-        ("acceptance",),
+        ("acceptance", *_BEHIND),
         (m.SERVICE_CONNECTIONS, m.SERVICE_OLDEST_PENDING),
     ),
     _ec2(
@@ -309,7 +345,6 @@ OPERATIONS: tuple[Operation, ...] = (
         "service_permissions",
         _A_SERVICE,
         (_SERVICES,),
-        ("acceptance",),
         resource="arn:{partition}:ec2:{region}:{account}:vpc-endpoint-service/*",
     ),
     _elb(
@@ -317,29 +352,29 @@ OPERATIONS: tuple[Operation, ...] = (
         "load_balancers",
         _A_BALANCER,
         (_SERVICES,),
-        (
-            "nlb_listener",
-            "nlb_targets",
-            "nlb_security_group",
-            "target_security_group",
-            "availability_zones",
-        ),
+        (*_BEHIND, "availability_zones", "connectivity", "flow_log_coverage"),
         (m.SERVICE_TARGETS,),
     ),
-    _elb("DescribeListeners", "listeners", _A_BALANCER, (_BALANCERS,), ("nlb_listener",)),
+    _elb(
+        "DescribeListeners",
+        "listeners",
+        _A_BALANCER,
+        (_BALANCERS,),
+        (*_BEHIND, "connectivity"),
+    ),
     _elb(
         "DescribeLoadBalancerAttributes",
         "load_balancer_attributes",
         _A_BALANCER,
         (_BALANCERS,),
-        ("nlb_targets", "availability_zones"),
+        ("nlb_targets", "target_security_group"),
     ),
     _elb(
         _TARGET_GROUPS,
         "target_groups",
         _A_BALANCER,
         (_SERVICES,),
-        ("nlb_listener", "nlb_targets", "target_security_group"),
+        ("nlb_targets", "target_security_group"),
         (m.SERVICE_TARGETS,),
     ),
     _elb(
@@ -347,14 +382,14 @@ OPERATIONS: tuple[Operation, ...] = (
         "target_group_attributes",
         _A_TARGET_GROUP,
         (_TARGET_GROUPS,),
-        ("target_security_group",),
+        ("nlb_targets", "target_security_group"),
     ),
     _elb(
         "DescribeTargetHealth",
         "target_health",
         _A_TARGET_GROUP,
         (_TARGET_GROUPS,),
-        ("nlb_targets", "target_security_group", "availability_zones"),
+        ("nlb_targets", "target_security_group"),
         (m.SERVICE_TARGETS,),
     ),
     _reading("logs", "FilterLogEvents", "records of log groups", _IN_GROUPS, _GROUP),

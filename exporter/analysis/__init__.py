@@ -81,8 +81,11 @@ def endpoint(case: EndpointCase) -> Diagnosis:
     of = case.endpoint
     provider = case.provider
     behind: Iterable[Finding] = ()
+    hidden = case.world.hidden_provider(case)
     if provider and not case.gone:
         behind = (f for f in _run(SERVICE_CHECKS, provider) if f.status in _SHOWN)
+    elif hidden and not case.gone:
+        behind = (Finding("service_state", "unknown", f"The service cannot be seen: {hidden}."),)
     checks = (*_run(ENDPOINT_CHECKS, case), *behind, *_run(SYMPTOMS, case))
     return Diagnosis(
         case.scope,

@@ -13,6 +13,7 @@ from exporter.analysis.rules import Peer
 from exporter.analysis.subnets import Subnets
 from exporter.model import (
     Address,
+    Connection,
     Endpoint,
     EndpointService,
     Expected,
@@ -23,6 +24,7 @@ from exporter.model import (
     Scope,
     Site,
     Traffic,
+    Unavailable,
     last_known,
 )
 
@@ -40,6 +42,7 @@ class World:
         self.facts = facts
         self.around = {site.scope: Around(site.inventory) for site in facts.sites}
         self.subnets = Subnets(facts)
+        self._sites = {site.scope: site for site in facts.sites}
         self._providers: dict[str, tuple[Site, EndpointService]] = {}
         for site in facts.sites:
             for service in (last_known(site.inventory.services) or {}).values():
@@ -64,6 +67,35 @@ class World:
         name = endpoint.endpoint.service_name
         found = self._providers.get(name) if name else None
         return ServiceCase(self, *found, endpoint) if found else None
+
+    def hidden_provider(self, endpoint: EndpointCase) -> str | None:
+        """Return why the service of an endpoint was not seen, though its account is watched."""
+        of = endpoint.endpoint
+        if not of.service_name or of.service_name in self._providers:
+            return None
+        try:
+            detail = endpoint.around.service(of.service_name, of.type)
+        except Unseen:
+            return None  # whose it is, is not known
+        region = of.service_region or endpoint.scope.region
+        return self._hidden("services", Scope(detail.owner, region)) if detail else None
+
+    def hidden_consumer(self, connection: Connection, region: str) -> str | None:
+        """Return why the endpoint of a connection was not seen, though its account is watched.
+
+        `region` is the service's.
+        """
+        return self._hidden("endpoints", Scope(connection.owner, connection.region or region))
+
+    def _hidden(self, listing: str, scope: Scope) -> str | None:
+        closed, site = self.facts.closed, self._sites.get(scope)
+        if site is None:
+            why = closed.get(scope) or closed.get(Scope(scope.account, ""))
+            return f"account {scope.account}: {why}" if why else None
+        part = getattr(site.inventory, listing)
+        if last_known(part) is not None or not isinstance(part, Unavailable):
+            return None
+        return f"{listing} of account {scope.account}: {part.reason}"
 
     def endpoint(self, endpoint_id: str) -> EndpointCase | None:
         """Return an endpoint by its id; None where no listing has it."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from exporter.analysis.around import Around
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.judged import Unseen
+from exporter.analysis.judged import Judged, Unseen
 from exporter.analysis.rules import TCP, UDP, Peer, host
 from exporter.model import (
     Accepted,
@@ -24,6 +24,7 @@ from exporter.model import (
     Network,
     Rejected,
     Subnet,
+    Unavailable,
     last_known,
     ports_of,
 )
@@ -31,6 +32,8 @@ from exporter.model import (
 # What opens a connection or answers that; where the format has no flags it may have.
 OPENING = frozenset({"syn", "syn-ack", ""})
 HTTPS = 443
+# How old, in seconds, what flow logs told may be while they cannot be read.
+LATE = 900.0
 # Protocols of a load balancer's listeners:
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html
 _LISTENERS = {"TCP": (TCP,), "TLS": (TCP,), "UDP": (UDP,), "TCP_UDP": (TCP, UDP)}
@@ -61,7 +64,7 @@ class Client:
 
     `told` when the configuration names it. `ours` is whether it is in the organisation's own
     subnets; None while not all of them could be listed. `interface` and `subnet` are where it is,
-    in the inventory that `around` has.
+    in the inventory that `around` has; `hidden` says why that could not be seen.
     """
 
     peer: Peer
@@ -72,6 +75,7 @@ class Client:
     around: Around | None = None
     subnet: Subnet | None = None
     interface: Interface | None = None
+    hidden: str = ""
 
     @property
     def network(self) -> Network:
@@ -173,19 +177,52 @@ def _placed(case: EndpointCase, network: Network) -> Client:
     here = [place for place in found if place[1].vpc_id == case.endpoint.vpc_id]
     # Address blocks may overlap between VPCs: then nothing tells in which of them it is.
     vpcs = {subnet.vpc_id for _, subnet in here or found}
+    single = network.num_addresses == 1
     if len(vpcs) != 1:
-        return Client(Peer.of(network), ours=ours)
+        lost = single and not found and where.incomplete
+        hidden = "it may be in a subnet that could not be listed" if lost else ""
+        return Client(Peer.of(network), ours=ours, hidden=hidden)
     # A shared subnet is listed by several accounts: the endpoint's own sees most.
     scope, subnet = min(here or found, key=lambda place: place[0] != case.scope)
     around = case.world.around[scope]
-    interface = None
-    if network.num_addresses == 1:
+    interface, listed = None, around.inventory.interfaces
+    hidden = f"interfaces: {listed.reason}" if single and isinstance(listed, Unavailable) else ""
+    if single:
         with suppress(Unseen):
             interface = around.interface_at(subnet.vpc_id, network.network_address)
     groups = None if interface is None else frozenset(interface.security_group_ids)
     return Client(
-        Peer.of(network, groups), ours=ours, around=around, subnet=subnet, interface=interface
+        Peer.of(network, groups),
+        ours=ours,
+        around=around,
+        subnet=subnet,
+        interface=interface,
+        hidden=hidden,
     )
+
+
+def unseen(case: EndpointCase) -> str | None:
+    """Return why flow logs may know clients and ports that were not seen; None where all were.
+
+    An endpoint without a flow log has none that are hidden, nor has one whose flow logs are not to
+    be read.
+    """
+    if "flow_logs" in case.world.facts.off:
+        return None
+    listed, traffic = case.site.inventory.flow_logs, case.traffic
+    if isinstance(listed, Unavailable):
+        return f"flow logs: {listed.reason}"
+    why = case.site.blind.get("flow_logs")
+    fresh = traffic.read_to is not None and case.now - traffic.read_to <= LATE
+    return f"flow logs: {why}" if why and traffic.covering and not fresh else None
+
+
+def sighted(case: EndpointCase, found: Judged) -> Judged:
+    """Return a finding about the clients; raises Unseen for a pass where some may be hidden."""
+    why = unseen(case) if found.status == "pass" else None
+    if why:
+        raise Unseen(f"who the clients are: {why}")
+    return found
 
 
 def demands(case: EndpointCase) -> Sequence[Demand]:

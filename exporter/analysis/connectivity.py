@@ -69,6 +69,9 @@ def _nothing_tried(case: EndpointCase) -> Judged:
     why = case.site.blind.get("connectivity")
     if why:
         raise Unseen(f"connections from this host: {why}")
+    hidden = case.world.hidden_provider(case)
+    if hidden and not case.expected.ports:
+        raise Unseen(f"listeners of the service: {hidden}")
     listeners: list[int] = []
     if case.provider and not case.expected.ports:
         around = case.provider.around.inventory

@@ -63,6 +63,21 @@ def connected(case: ServiceCase) -> tuple[tuple[EndpointCase, ...], int]:
     return tuple(watched), others
 
 
+def hidden(case: ServiceCase) -> str | None:
+    """Return why some consumer was not seen whose account is watched; None where all were.
+
+    Raises Unseen.
+    """
+    if case.consumer is not None:
+        return None
+    for connection in case.around.behind.connections(case.service):
+        if connection.state == "available" and not case.world.endpoint(connection.endpoint_id):
+            why = case.world.hidden_consumer(connection, case.scope.region)
+            if why:
+                return why
+    return None
+
+
 def protocols(protocol: str) -> tuple[int, ...]:
     """Return which protocols, by number, a listener's or a target group's one means."""
     return _PROTOCOLS.get(protocol.upper(), (TCP, UDP))

@@ -7,12 +7,23 @@ https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-records-examples.html
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from exporter.analysis import words
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.clients import OPENING, Client, Demand, Port, clients, ports
-from exporter.analysis.judged import Judged, Unseen, failed, need, not_applicable, passed, warned
+from exporter.analysis.clients import OPENING, Client, Demand, Port, clients, ports, unseen
+from exporter.analysis.judged import (
+    Judged,
+    Unseen,
+    failed,
+    need,
+    not_applicable,
+    passed,
+    unknown,
+    warned,
+)
 from exporter.analysis.reach import met, network_acls, routes, security_groups
-from exporter.model import Rejected
+from exporter.model import Address, Rejected
 
 # Which records are recent, in seconds.
 RECENT = 900.0
@@ -20,33 +31,26 @@ RECENT = 900.0
 
 def judge(case: EndpointCase) -> Judged:
     """Judge the rejected records of the last quarter of an hour."""
-    need(case.site.inventory.flow_logs, "flow logs")
-    rejected = case.traffic.rejected
+    for name in ("endpoints", "interfaces", "flow_logs"):
+        need(getattr(case.site.inventory, name), name.replace("_", " "))
+    rejected, why = case.traffic.rejected, unseen(case)
     if rejected is None:
-        if "flow_logs" in case.site.blind and case.traffic.covering:
-            raise Unseen(f"flow logs: {case.site.blind['flow_logs']}")
+        if why:
+            raise Unseen(why)
+        _ = case.interfaces  # which flow logs are on one that was not listed is not known
         return not_applicable("No flow log tells who is rejected at it: rejects were not judged.")
     recent = [row for row in rejected if case.now - row.last <= RECENT]
-    served = set(ports(case).ports)
-    refused: list[tuple[Client, Rejected]] = []
-    notes: list[str] = []
-    by_address = {c.network.network_address: c for c in clients(case) if c.rejected}
-    for row in recent:
-        client = by_address.get(row.address)
-        if row.packets not in OPENING or client is None:
-            continue
-        if not client.ours:
-            doubt = "unknown source: do not open" if client.ours is False else "source not known"
-            notes.append(f"{words.rejected(row, case.now)}; {doubt}")
-        elif served and (row.protocol, row.port) not in served:
-            notes.append(f"{words.rejected(row, case.now)}; not a port that it serves")
-        else:
-            refused.append((client, row))
-    late = sum(row.count for row in recent if row.packets not in OPENING)
-    if late:
-        notes.append(f"{late} records of packets without SYN: late packets of closed connections")
-    notes = words.several(notes)
+    refused, notes, lost = _apart(case, recent)
     if not refused:
+        if why:
+            raise Unseen(why)
+        if lost:
+            return unknown(
+                f"Whether {lost[0]}, which was rejected in the last 15 minutes, is in one of the "
+                "organisation's subnets is not known: not all of them could be listed.",
+                [case.endpoint.id],
+                notes,
+            )
         what = "No connection was" if not recent else "No connection of a known client was"
         return passed(f"{what} rejected in the last 15 minutes.", (), notes)
     stands = [(client, row) for client, row in refused if not _open_now(case, client, row)]
@@ -70,6 +74,38 @@ def judge(case: EndpointCase) -> Judged:
         "See which security group, network ACL or route does not let it pass: the checks above "
         "say, or which of them could not be seen.",
     )
+
+
+def _apart(
+    case: EndpointCase, recent: Sequence[Rejected]
+) -> tuple[list[tuple[Client, Rejected]], list[str], list[Address]]:
+    """Return who was refused at a served port, what else there is to note, and who is nobody's.
+
+    The last are addresses of which it is not known whether they are the organisation's own.
+    """
+    served = set(ports(case).ports)
+    refused: list[tuple[Client, Rejected]] = []
+    notes: list[str] = []
+    lost: list[Address] = []
+    by_address = {c.network.network_address: c for c in clients(case) if c.rejected}
+    for row in recent:
+        client = by_address.get(row.address)
+        if row.packets not in OPENING or client is None:
+            continue
+        here = not served or (row.protocol, row.port) in served
+        if not client.ours:
+            doubt = "unknown source: do not open" if client.ours is False else "source not known"
+            notes.append(f"{words.rejected(row, case.now)}; {doubt}")
+            if client.ours is None and here:
+                lost.append(row.address)
+        elif not here:
+            notes.append(f"{words.rejected(row, case.now)}; not a port that it serves")
+        else:
+            refused.append((client, row))
+    late = sum(row.count for row in recent if row.packets not in OPENING)
+    if late:
+        notes.append(f"{late} records of packets without SYN: late packets of closed connections")
+    return refused, words.several(notes), lost
 
 
 def _open_now(case: EndpointCase, client: Client, row: Rejected) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from exporter.analysis import fixes, gateway, words
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.clients import demands, ports
+from exporter.analysis.clients import demands, ports, sighted
 from exporter.analysis.judged import Judged, failed, passed, unknown, warned
 from exporter.analysis.reach import Hop, Met, met, network_acls
 from exporter.analysis.rules import (
@@ -41,6 +41,10 @@ def judge(case: EndpointCase) -> Judged:
     """Judge the ACLs of the endpoint's subnets for each client, and of its own where seen."""
     if case.type == "Gateway":
         return gateway.network_acl(case)
+    return sighted(case, _judge(case))
+
+
+def _judge(case: EndpointCase) -> Judged:
     acls = {i.subnet_id: case.around.acl(i.subnet_id) for i in case.interfaces}
     names = sorted({acl.id for acl in acls.values()})
     found = [met(case, demand, network_acls) for demand in demands(case)]

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.analysis.case import EndpointCase, ServiceCase
+from exporter.analysis.clients import unseen
 from exporter.analysis.commands import at_provider, aws
-from exporter.analysis.consumers import Used, connected, serves, used
-from exporter.analysis.judged import Judged, failed, passed, warned
+from exporter.analysis.consumers import Used, connected, hidden, serves, used
+from exporter.analysis.judged import Judged, Unseen, failed, passed, warned
 from exporter.analysis.phrases import some
 from exporter.analysis.rules import protocol_name
 from exporter.model import Listener, LoadBalancer
@@ -143,6 +144,9 @@ def _heard(
             _add(case, dict.fromkeys(deaf, ()), ()),
         )
     silent = [c for c in consumers if not used(c).configured and not used(c).seen]
+    why = hidden(case) or next((said for c in silent if (said := unseen(c))), None)
+    if why:
+        raise Unseen(f"to which ports the clients come: {why}")
     unknown = len(silent) + others
     summary = f"The load balancer {_listens(found)}"
     if case.consumer is not None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from exporter.analysis import let_in
 from exporter.analysis.case import ServiceCase
-from exporter.analysis.clients import Port
+from exporter.analysis.clients import Port, unseen
 from exporter.analysis.commands import at_provider
 from exporter.analysis.consumers import connected
 from exporter.analysis.fixes import open_group
@@ -147,6 +147,9 @@ def _known(case: ServiceCase, ways: Sequence[Way]) -> Judged:
             ids,
             [_ENFORCED],
         )
+    why = next((said for consumer in consumers if (said := unseen(consumer))), None)
+    if why:
+        raise Unseen(f"who the clients are: {why}")
     if not answers:
         return passed(
             f"Security group {some(groups)} lets some addresses in to {at}; nobody is connected.",

@@ -64,7 +64,7 @@ def security_groups(
         raise Unseen(f"security groups of {target.interface.id}: AWS names none")
     ours = _groups("endpoint_security_group", case.around, groups, False, client.peer, port)
     if client.interface is None or client.around is None:
-        return (ours,)
+        return _half("client_security_group", client, (ours,))
     own = client.interface.security_group_ids
     return _groups("client_security_group", client.around, own, True, target.peer, port), ours
 
@@ -89,7 +89,7 @@ def network_acls(case: EndpointCase, client: Client, target: Target, port: Port)
         return ()  # not evaluated within one subnet
     ours = _acl(case.around, subnet_id, client.peer, port, _IN_AND_BACK)
     if theirs is None or client.around is None:
-        return ours
+        return _half("client_network_acl_out", client, ours)
     try:
         return *ours, *_acl(client.around, theirs.id, target.peer, port, _OUT_AND_BACK)
     except Unseen:
@@ -128,7 +128,7 @@ def routes(case: EndpointCase, client: Client, target: Target, port: Port) -> Se
     """Return whether the client's table leads to the endpoint, and the endpoint's back to it."""
     back = _route("endpoint_route", case.around, target.interface.subnet_id, client.peer)
     if client.around is None or client.subnet is None:
-        return (back,)
+        return _half("client_route", client, (back,))
     try:
         there = _route("client_route", client.around, client.subnet.id, target.peer)
     except Unseen:
@@ -181,6 +181,11 @@ def _leg(at: str, table: RouteTable, leg: Leg, version: int) -> Hop:
         return Hop(at, False, None, route, f"{text} is a blackhole", (table.id, route.target))
     text += f" leads to {to}; what is beyond cannot be seen"
     return Hop(at, None, None, route, text, (table.id,))
+
+
+def _half(at: str, client: Client, ours: Sequence[Hop]) -> Sequence[Hop]:
+    """Return the endpoint's half alone, and the doubt that a hidden client leaves."""
+    return (*ours, Hop(at, None, text=client.hidden)) if client.hidden else ours
 
 
 def _peered(one: Route | None, other: Route | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.analysis import fixes, gateway, words
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.clients import demands
+from exporter.analysis.clients import demands, sighted
 from exporter.analysis.judged import Judged, failed, passed, unknown
 from exporter.analysis.reach import Met, destination, met, routes
 
@@ -15,6 +15,10 @@ def judge(case: EndpointCase) -> Judged:
         return gateway.route(case)
     if case.type == "GatewayLoadBalancer":
         return _firewall(case)
+    return sighted(case, _judge(case))
+
+
+def _judge(case: EndpointCase) -> Judged:
     found = [met(case, demand, routes) for demand in demands(case)]
     blocked = [one for one in found if one.allowed is False and one.demand.client.ours]
     if blocked:

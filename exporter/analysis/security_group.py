@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from exporter.analysis import fixes, gateway, words
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.clients import Port, demands, ports
+from exporter.analysis.clients import Port, demands, ports, sighted
 from exporter.analysis.judged import Judged, Unseen, failed, passed, unknown
 from exporter.analysis.reach import Met, met, security_groups
 from exporter.analysis.rules import EVERYONE, Decision, Peer, describe, groups_admit, host
@@ -19,6 +19,10 @@ def judge(case: EndpointCase) -> Judged:
     """Judge the endpoint's groups for each client, and the client's own where they are seen."""
     if case.type == "Gateway":
         return gateway.security_group(case)
+    return sighted(case, _judge(case))
+
+
+def _judge(case: EndpointCase) -> Judged:
     groups = _groups(case)
     served = ports(case)
     if not served.ports:

@@ -9,7 +9,7 @@ class Subnets:
     """All subnets that were listed, to be found by address; `incomplete` where some were not."""
 
     def __init__(self, facts: Facts) -> None:
-        self.incomplete = False
+        self.incomplete = bool(facts.closed)
         self._found: dict[tuple[int, int, int], list[tuple[Scope, Subnet]]] = {}
         for site in facts.sites:
             part = site.inventory.subnets

@@ -45,9 +45,12 @@ class Facts:
     """All accounts and Regions at one moment; `off` are the collectors that are switched off.
 
     `reachable` are the VPCs that this host is in or can reach, so that it may judge by connecting.
+    `closed` are watched accounts and Regions of which nothing has been seen, and why; the Region is
+    empty where it is all of the account's.
     """
 
     as_of: float
     sites: tuple[Site, ...] = ()
     off: frozenset[str] = frozenset()
     reachable: frozenset[str] = frozenset()
+    closed: Mapping[Scope, str] = field(default_factory=dict)
