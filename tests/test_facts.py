@@ -26,6 +26,7 @@ from exporter.model import (
     Known,
     Listing,
     Rejected,
+    Scope,
     Site,
     Traffic,
     Unavailable,
@@ -247,3 +248,40 @@ def test_configured_ids_that_are_nowhere() -> None:
     blind = replace(WORLD.estates[0].inventory, endpoints=DENIED)
     estate = Estate(SCOPE, blind, attribute.index(blind), (), Report())
     assert unmatched(replace(whole, estates=(*whole.estates, estate))) == ()
+
+
+def accounts(scope: Scope, **problems: str) -> CollectorStatus:
+    return CollectorStatus("accounts", scope, "", NOW, 1.0, None, problems)
+
+
+NEW = Scope("444455556666", "eu-west-1")
+WHOLE = Scope(NEW.account, "")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "waiting", "closed"),
+    [
+        ((), (), {}),
+        ((accounts(WHOLE, regions="denied"),), (), {WHOLE: "denied"}),
+        ((accounts(WHOLE),), (), {}),
+        ((accounts(Scope(SCOPE.account, ""), regions="denied"),), (), {}),
+        ((accounts(Scope("", ""), organization="denied"),), (), {}),
+        ((), (("accounts", WHOLE, ""),), {WHOLE: "its first pass has not ended"}),
+        ((), (("inventory", NEW, ""),), {NEW: "its first pass has not ended"}),
+        ((), (("dns", NEW, ""),), {}),
+    ],
+    ids=[
+        "all is seen",
+        "the Regions are denied",
+        "an account without Regions",
+        "what was known of it stands",
+        "the organisation is denied",
+        "its Regions are being asked for",
+        "it is being listed",
+        "its names are being asked for",
+    ],
+)
+def test_what_is_watched_and_was_not_seen(statuses: Any, waiting: Any, closed: Any) -> None:
+    """An account of which nothing has been seen is not one that is not watched."""
+    world = replace(WORLD, collectors=statuses, waiting=waiting)
+    assert facts(world).closed == closed
