@@ -19,10 +19,12 @@ import structlog
 from exporter import __version__, log
 from exporter import config as configuration
 from exporter.config import Config, ConfigError
+from exporter.options import options
 from exporter.web import webconfig
 
 if TYPE_CHECKING:
     from exporter import runtime
+    from exporter.diagnosing import Run
 
 DEFAULT_ADDRESS = ":10911"
 # How fast the simulated organisation's flow logs are when it is diagnosed once, and after how many
@@ -49,91 +51,8 @@ def main() -> None:
     """
 
 
-def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
-    try:
-        return configuration.duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _not_empty(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
-    """An unset variable must not make the current directory the store."""
-    if value is not None and str(value) in ("", "."):
-        raise click.BadParameter("name a directory, for example ./state")
-    return value
-
-
-def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    known = {
-        "config": click.option(
-            "--config.file",
-            "config_file",
-            type=click.Path(path_type=Path),
-            help="Configuration (YAML). Without one: the process's own credentials and Region.",
-        ),
-        "web": click.option(
-            "--web.config.file",
-            "web_config_file",
-            type=click.Path(path_type=Path),
-            help="TLS, client certificates, users and headers (YAML, in the format that "
-            "Prometheus's exporters share; see docs/web.md). Followed while running.",
-        ),
-        "lifecycle": click.option(
-            "--web.enable-lifecycle",
-            "lifecycle",
-            is_flag=True,
-            help="Let POST and PUT /-/reload read the configuration again, as SIGHUP does.",
-        ),
-        "path": click.option(
-            "--web.telemetry-path",
-            "telemetry_path",
-            default="/metrics",
-            show_default=True,
-            help="Path of the metrics.",
-        ),
-        "storage": click.option(
-            "--storage.path",
-            "storage_path",
-            type=click.Path(path_type=Path),
-            callback=_not_empty,
-            help="Directory of the counters and cursors; wins over the configuration's.",
-        ),
-        "level": click.option(
-            "--log.level",
-            "log_level",
-            type=click.Choice(log.LEVELS),
-            default="info",
-            show_default=True,
-            help="Least level that is logged.",
-        ),
-        "quiet level": click.option(
-            "--log.level",
-            "log_level",
-            type=click.Choice(log.LEVELS),
-            default="error",
-            show_default=True,
-            help="Least level that is logged; what could not be seen is said in any case.",
-        ),
-        "format": click.option(
-            "--log.format",
-            "log_format",
-            type=click.Choice(log.FORMATS),
-            default="logfmt",
-            show_default=True,
-            help="One line per event, in this format.",
-        ),
-    }
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        for name in reversed(names):
-            command = known[name](command)
-        return command
-
-    return decorate
-
-
 @main.command()
-@_options("config")
+@options("config")
 @click.option(
     "--web.listen-address",
     "address",
@@ -141,7 +60,7 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
     show_default=True,
     help="Address to listen on: HOST:PORT, or :PORT for every address.",
 )
-@_options("web", "lifecycle", "path", "storage", "level", "format")
+@options("web", "lifecycle", "path", "storage", "level", "format")
 def serve(
     config_file: Path | None,
     address: str,
@@ -172,7 +91,7 @@ def serve(
     show_default=True,
     help="Address to listen on; port 0 takes a free one.",
 )
-@_options("web", "lifecycle", "path", "storage", "level", "format")
+@options("web", "lifecycle", "path", "storage", "level", "format")
 @click.option(
     "--speed",
     type=click.FloatRange(1, 600),
@@ -215,23 +134,9 @@ def demo(
 
 @main.command()
 @click.argument("wanted", metavar="[ID|NAME]...", nargs=-1)
-@_options("config")
-@click.option(
-    "--output",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
-@click.option(
-    "--timeout",
-    default="5m",
-    show_default=True,
-    callback=_seconds,
-    help="After this long, judge by what has been seen, and say what has not.",
-)
+@options("config", "output", "timeout")
 @click.option("--demo", is_flag=True, help="Diagnose the simulated organisation of the demo.")
-@_options("quiet level", "format")
+@options("quiet level", "format")
 def diagnose(
     wanted: tuple[str, ...],
     config_file: Path | None,
@@ -250,9 +155,43 @@ def diagnose(
     or name), 3 when something could not be seen, 4 when it could not run.
     """
     from exporter import diagnosing
-    from exporter.outcome import COULD_NOT_RUN
 
     log.configure(log_level, log_format)
+    _once(config_file, timeout, demo, lambda run: diagnosing.report(run.snapshot, wanted, output))
+
+
+@main.command("check-access")
+@options("config", "output", "timeout")
+@click.option("--demo", is_flag=True, help="Check the simulated organisation of the demo.")
+@options("quiet level", "format")
+def check_access(
+    config_file: Path | None,
+    output: str,
+    timeout: float,
+    demo: bool,
+    log_level: str,
+    log_format: str,
+) -> None:
+    """Say which calls AWS denies, which checks that leaves blind, and what to permit.
+
+    Collects once, as the exporter does, and counts what became of each call. Changes nothing.
+
+    Ends with 0 when nothing is denied, 1 when something is, 2 when it was not used rightly, 3 when
+    calls were throttled, failed or did not come in time, 4 when it could not run.
+    """
+    from exporter import checking
+
+    log.configure(log_level, log_format)
+    _once(config_file, timeout, demo, lambda run: checking.report(run, output))
+
+
+def _once(
+    config_file: Path | None, timeout: float, demo: bool, report: Callable[[Run], int]
+) -> NoReturn:
+    """Collect once, report, and exit with the code of the report."""
+    from exporter import diagnosing
+    from exporter.outcome import COULD_NOT_RUN
+
     config = _load(config_file, None, COULD_NOT_RUN)
     if demo and config_file:
         raise click.UsageError("--demo has a configuration of its own: leave --config.file out")
@@ -264,24 +203,23 @@ def diagnose(
                 os.environ.update(running.environment)
                 config = configuration.parse(running.config, "demo configuration")
                 diagnosing.wait(_DEMO_SECONDS, "traffic in the simulated organisation")
-                snapshot = diagnosing.collect(config, timeout, metadata=False)
+                code = report(diagnosing.collect(config, timeout, metadata=False))
         else:
             _take_region()
-            snapshot = diagnosing.collect(config, timeout, _may_ask_metadata())
-        code = diagnosing.report(snapshot, wanted, output)
+            code = report(diagnosing.collect(config, timeout, _may_ask_metadata()))
     except KeyboardInterrupt:
         _leave(128 + signal.SIGINT)
     except diagnosing.CANNOT_RUN as error:
         _fail(str(error), COULD_NOT_RUN)
     except Exception as error:  # noqa: BLE001  # a bug must not say by 1 that an endpoint fails
-        structlog.get_logger("exporter").exception("diagnose broke")
+        structlog.get_logger("exporter").exception("a single run broke")
         _fail(f"internal error: {type(error).__name__}: {error}", COULD_NOT_RUN)
     _leave(code)
 
 
 @main.command("check-config")
 @click.argument("file", type=click.Path(path_type=Path))
-@_options("web")
+@options("web")
 def check_config(file: Path, web_config_file: Path | None) -> None:
     """Check a configuration file: all errors at once, each with its line and path."""
     _load(file, web_config_file)

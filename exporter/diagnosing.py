@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import TextIOWrapper
 
 import click
 
 from exporter import report as text
 from exporter import runtime
-from exporter.aws.session import NoAccess
+from exporter.aws.session import Aws, NoAccess
 from exporter.config import Config
 from exporter.outcome import outcome
 from exporter.publisher import Snapshot
@@ -25,18 +26,29 @@ from exporter.web.diagnosis import results
 CANNOT_RUN = (NoAccess, StoreError, runtime.CannotStart)
 
 
-def collect(config: Config, timeout: float, metadata: bool) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one pass of everything found, by which configuration, and what asked."""
+
+    snapshot: Snapshot
+    config: Config
+    aws: Aws
+
+
+def collect(config: Config, timeout: float, metadata: bool) -> Run:
     """Return what one pass of everything found; raises one of CANNOT_RUN.
 
     `metadata` is whether the instance metadata service may be asked.
     """
+    aws = Aws()
     with _progress() as tell:
 
         def waiting(snapshot: Snapshot) -> None:
             count = len(snapshot.waiting_for)
             tell(f"collecting: {count} passes have not ended" if count else "collecting")
 
-        return asyncio.run(runtime.once(config, timeout, waiting, metadata))
+        snapshot = asyncio.run(runtime.once(config, timeout, waiting, metadata, aws))
+    return Run(snapshot, config, aws)
 
 
 def wait(seconds: float, what: str) -> None:
@@ -52,15 +64,20 @@ def report(snapshot: Snapshot, wanted: Sequence[str], output: str) -> int:
     As JSON, what was not found or seen goes to standard error.
     """
     found = outcome(snapshot, wanted)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    write_anything()
     if output == "json":
         click.echo(json.dumps(results(snapshot.world.as_of, found.results), indent=2))
         text.notes(sys.stderr, found)
     else:
         text.write(sys.stdout, found)
     return found.code
+
+
+def write_anything() -> None:
+    """Let what a terminal's encoding does not have be written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

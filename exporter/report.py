@@ -10,7 +10,7 @@ import re
 import shutil
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from rich.console import Console
@@ -65,6 +65,13 @@ def write(stream: TextIO, outcome: Outcome) -> None:
     if not outcome.results and not outcome.missing and not outcome.unseen:
         page.line("There are no endpoints and no endpoint services here.")
     page.notes(outcome)
+
+
+def lines(stream: TextIO, styled: Iterable[tuple[str, str]]) -> None:
+    """Write lines as they are, each with its style."""
+    page = _Page(console(stream))
+    for text, style in styled:
+        page.line(text, style)
 
 
 def notes(stream: TextIO, outcome: Outcome) -> None:

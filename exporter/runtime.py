@@ -180,16 +180,17 @@ async def once(
     patience: float,
     progress: Callable[[Snapshot], None] = lambda _: None,
     metadata: bool = True,
+    aws: Aws | None = None,
 ) -> Snapshot:
     """Return what is judged after one pass of every collector.
 
     After `patience` seconds it is what has been seen by then: `waiting_for` names the rest.
-    `progress` is called while it waits. What flow logs tell of the last look-back counts. Nothing
-    is left behind: the store is a temporary one, no queue is read and no query that AWS bills is
-    asked. Raises NoAccess, StoreError or CannotStart when it cannot begin.
+    `progress` is called while it waits, `aws` is what asks. What flow logs tell of the last
+    look-back counts. Nothing is left behind: the store is a temporary one, no queue is read and no
+    query that AWS bills is asked. Raises NoAccess, StoreError or CannotStart when it cannot begin.
     """
     config = _harmless(config)
-    aws = Aws()
+    aws = aws or Aws()
     here = await asyncio.to_thread(_look_around, aws, config, metadata)
     history = config.collectors.flow_logs.lookback
     with tempfile.TemporaryDirectory(

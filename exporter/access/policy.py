@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from string import Formatter
 from typing import Any, TypeAlias
@@ -63,6 +64,22 @@ def grants_of(operations: Iterable[Operation], places: Places) -> Iterable[tuple
     for operation in operations:
         for grant in (operation.grant, *operation.also):
             yield grant, places
+
+
+def trusted(caller: str) -> str:
+    """Return whom a role has to trust for a caller, by the ARN that STS gives of it.
+
+    Of a session it is the role, which STS names without its path; where that is never right, the
+    caller's account, which its own policies restrict.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    found = re.fullmatch(r"arn:([\w-]+):sts::(\d{12}):([\w-]+)/([^/]+)(/.*)?", caller)
+    if found is None:
+        return caller
+    partition, account, kind, name, _ = found.groups()
+    if kind == "assumed-role" and not name.startswith("AWSReservedSSO_"):
+        return f"arn:{partition}:iam::{account}:role/{name}"
+    return f"arn:{partition}:iam::{account}:root"
 
 
 def trust(principal: str, external_id: bool) -> dict[str, Any]:

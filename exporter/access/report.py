@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from exporter.access.operations import BY_KEY, OPERATIONS, Grant, Operation
-from exporter.access.policy import Places, document, grants_of, places_of, trust
+from exporter.access.policy import Places, document, grants_of, places_of, trust, trusted
 from exporter.aws.session import RequestKey
 from exporter.config import Config, partition_of
 from exporter.flowlogs.sources import sqs
@@ -21,10 +21,14 @@ from exporter.world import World
 Status: TypeAlias = Literal["allowed", "denied", "untested"]
 # Why an operation is untested. What was throttled or failed may be denied all the same; the others
 # have nothing to tell yet.
-Cause: TypeAlias = Literal["", "throttled", "error", "unfinished", "nothing", "off", "behind"]
-_UNCERTAIN = frozenset({"throttled", "error", "unfinished"})
+Cause: TypeAlias = Literal[
+    "", "throttled", "error", "unfinished", "nothing", "off", "behind", "spared"
+]
+UNCERTAIN = frozenset({"throttled", "error", "unfinished"})
 # What is not asked in the accounts that are watched: queues; and where there is an archive, files.
 _ELSEWHERE, _ARCHIVED = frozenset({"sqs"}), frozenset({"s3", "athena"})
+# What a single run does not ask: AWS bills it.
+_BILLED = frozenset({"StartQuery", "GetQueryResults", "StartQueryExecution", "GetQueryExecution"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Access:
         answers = [answer for account in self.accounts for answer in account.answers]
         if any(answer.status == "denied" for answer in answers):
             return 1
-        uncertain = any(answer.cause in _UNCERTAIN for answer in answers)
+        uncertain = any(answer.cause in UNCERTAIN for answer in answers)
         return 3 if uncertain or not answers else 0
 
 
@@ -96,7 +100,7 @@ def access(
     """Return what the credentials may ask, by the requests that a World counts.
 
     `off` are collectors that do not run, `unfinished` those with a pass that has not ended.
-    `principal` is the ARN of who the exporter is, for roles that should trust it.
+    `principal` is the ARN of who the exporter is, as STS has it, for roles that should trust it.
     """
     seen = _Seen(world, config, off, unfinished, principal)
     return Access(world.as_of, tuple(seen.accounts()))
@@ -118,6 +122,11 @@ class _Seen:
         self._roles: dict[str, str] = {}
         archive = config.collectors.flow_logs.archive
         self._archived = archive is not None
+        flow_logs = config.collectors.flow_logs
+        self._budget = flow_logs.budget_dollars_per_day
+        self._queues = {
+            Scope(url.split("/")[-2], sqs.region_of(url) or "") for url in flow_logs.notifications
+        }
         for arn in (*(way.role_arn for way in config.accounts), archive and archive.role_arn):
             if arn:
                 self._roles.setdefault(arn.split(":")[4], arn)
@@ -144,7 +153,7 @@ class _Seen:
         for answer in denied:
             places = self._places(answer.scope, known)
             grants[answer.operation.holder] += grants_of([answer.operation], places)
-        principal = self._principal or f"arn:{partition_of(region)}:iam::YOUR-ACCOUNT:root"
+        principal = trusted(self._principal) or f"arn:{partition_of(region)}:iam::YOUR-ACCOUNT:root"
         return AccountAccess(
             account,
             role,
@@ -157,7 +166,7 @@ class _Seen:
     def _scopes(self) -> Set[Scope]:
         """Return the watched scopes, and others in which something was asked or was to be."""
         statuses = {status.scope for status in self._world.collectors if status.scope.account}
-        asked = {scope for scope, _, _ in self._counts}
+        asked = {scope for scope, _, _ in self._counts} | self._queues
         listed = {scope.account for scope in (*self._watched, *asked) if scope.region}
         # An account whose Regions are not known has none of its own.
         nowhere = {scope for scope in statuses if not scope.region and scope.account not in listed}
@@ -185,6 +194,9 @@ class _Seen:
         for outcome in ("throttled", "error"):
             if counts.get(outcome):
                 return Answer(operation, scope, "untested", outcome, reason or outcome)
+        if operation.service in _ELSEWHERE and scope in self._queues:
+            why = "a single run reads no queue: what it took, the daemon would miss"
+            return Answer(operation, scope, "untested", "spared", why)
         if scope not in self._watched or operation.collector == "accounts":
             return None
         if operation.service in _ELSEWHERE or (self._archived and operation.service in _ARCHIVED):
@@ -206,6 +218,8 @@ class _Seen:
                 return "behind", f"{name} tells what to ask for, and is {how}"
         if operation.collector in self._unfinished:
             return "unfinished", f"the collector {operation.collector} did not come to an end"
+        if operation.name in _BILLED and self._budget:
+            return "spared", "a single run asks no query that AWS bills"
         if operation.needs:
             return "nothing", f"nothing to ask for: no {operation.needs}"
         return "unfinished", "it was not asked"

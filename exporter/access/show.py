@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from exporter.access.report import Access, AccountAccess, Answer
+from exporter.access.report import UNCERTAIN, Access, AccountAccess, Answer
 
 WIDTH = 80
 
@@ -52,35 +52,50 @@ def _operation(answer: Answer) -> dict[str, Any]:
 
 def text(access: Access) -> str:
     """Return it as somebody reads it, account by account; what is denied first."""
-    return "\n".join(line for account in access.accounts for line in _lines(account))
+    return "\n".join(line for line, _ in lines(access))
 
 
-def _lines(account: AccountAccess) -> Iterator[str]:
+def lines(access: Access) -> Iterator[tuple[str, str]]:
+    """Yield its lines, each with its style for a terminal."""
+    for account in access.accounts:
+        yield from _lines(account)
+    if not access.accounts:
+        yield "Nothing could be asked: no account is known.", "bold magenta"
+
+
+def _lines(account: AccountAccess) -> Iterator[tuple[str, str]]:
     name = account.account or "The exporter's own account"
-    yield f"{name}  {account.role or 'own credentials'}"
+    yield f"{name}  {account.role or 'own credentials'}", "bold"
     if account.shut:
-        yield from _wrapped("The role cannot be assumed: nothing of this account is seen.", "  ")
-    by_status = _grouped(account.answers, lambda answer: answer.status)
-    counts = (f"{len(by_status.get(s, ()))} {s}" for s in ("allowed", "denied", "untested"))
-    yield f"  {', '.join(counts)}"
+        said = "The role cannot be assumed: nothing of this account is seen."
+        yield from _wrapped(said, "  ", "bold red")
+    # What was asked in one Region need not have anything to ask for in another one.
+    asked = {_action(answer) for answer in account.answers if answer.status != "untested"}
+    told = [a for a in account.answers if a.cause != "nothing" or _action(a) not in asked]
+    by_status = _grouped(told, lambda answer: answer.status)
+    numbers = {status: len({*map(_action, found)}) for status, found in by_status.items()}
+    counts = (f"{numbers.get(s, 0)} {s}" for s in ("allowed", "denied", "untested"))
+    yield f"  {', '.join(counts)}", "red" if "denied" in numbers else "green"
     for answers in _grouped(by_status.get("denied", ()), _action).values():
         yield from _denied(answers)
     for why, answers in _grouped(by_status.get("untested", ()), lambda a: a.why).items():
-        yield ""
-        yield from _wrapped(f"untested: {why}", "  ")
+        yield "", ""
+        certain = all(answer.cause not in UNCERTAIN for answer in answers)
+        yield from _wrapped(f"untested: {why}", "  ", "dim" if certain else "magenta")
         yield from _wrapped(", ".join(dict.fromkeys(map(_action, answers))), "    ")
     yield from _policy(account.policy, f"Add to the permissions of {account.role or 'this user'}:")
     yield from _policy(account.own_policy, "Add to the permissions of the exporter's own role:")
     yield from _policy(account.trust, f"Let {account.role} be assumed: add to its trust policy:")
-    yield ""
+    yield "", ""
 
 
-def _denied(answers: Iterable[Answer]) -> Iterator[str]:
+def _denied(answers: Iterable[Answer]) -> Iterator[tuple[str, str]]:
     some = list(answers)
     operation = some[0].operation
     regions = dict.fromkeys(answer.scope.region for answer in some if answer.scope.region)
-    yield ""
-    yield from _wrapped(f"DENIED {operation.grant.action} in {', '.join(regions)}", "  ")
+    yield "", ""
+    where = f" in {', '.join(regions)}" if regions else ""
+    yield from _wrapped(f"DENIED {operation.grant.action}{where}", "  ", "bold red")
     reasons = dict.fromkeys(answer.why for answer in some)
     yield from _wrapped(next(iter(reasons)), "    ")
     yield from _wrapped(f"feeds: {operation.feeds}", "    ")
@@ -89,12 +104,12 @@ def _denied(answers: Iterable[Answer]) -> Iterator[str]:
     yield from _wrapped(f"metrics: {names or 'none'}", "    ")
 
 
-def _policy(document: Mapping[str, Any] | None, heading: str) -> Iterator[str]:
+def _policy(document: Mapping[str, Any] | None, heading: str) -> Iterator[tuple[str, str]]:
     if document:
-        yield ""
-        yield from _wrapped(heading, "  ")
+        yield "", ""
+        yield from _wrapped(heading, "  ", "bold")
         # Not indented nor wrapped: it is there to be pasted.
-        yield json.dumps(document, indent=2)
+        yield from ((line, "cyan") for line in json.dumps(document, indent=2).splitlines())
 
 
 def _action(answer: Answer) -> str:
@@ -108,8 +123,9 @@ def _grouped(answers: Iterable[Answer], key: Any) -> dict[str, list[Answer]]:
     return found
 
 
-def _wrapped(line: str, indent: str) -> list[str]:
+def _wrapped(line: str, indent: str, style: str = "") -> Iterator[tuple[str, str]]:
     further = f"{indent}  "
-    return textwrap.wrap(
+    wrapped = textwrap.wrap(
         line, WIDTH, initial_indent=indent, subsequent_indent=further, break_on_hyphens=False
     )
+    yield from ((one, style) for one in wrapped)

@@ -61,10 +61,11 @@ class RequestKey(NamedTuple):
 
 
 class OwnAccount(NamedTuple):
-    """Whose the process's own credentials are: an account id, and the partition it is in."""
+    """Whose the process's own credentials are: an account id, its partition, the caller's ARN."""
 
     id: str
     partition: str
+    arn: str
 
 
 class NoAccess(Exception):  # noqa: N818  # reads as what it is: there is no access
@@ -166,7 +167,8 @@ class Aws:
                 sts = self._session(Account()).client("sts", where, config=self._config)
             self._count(sts, Scope("", where))
             answer = sts.get_caller_identity()
-            self._own_account = OwnAccount(answer["Account"], answer["Arn"].split(":")[1])
+            arn = answer["Arn"]
+            self._own_account = OwnAccount(answer["Account"], arn.split(":")[1], arn)
         return self._own_account
 
     def reach(self, scope: Scope, account: Account) -> None:

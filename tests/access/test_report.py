@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.access.operations import CHECKS, OPERATIONS
+from exporter.access.policy import trusted
 from exporter.access.report import Access, Answer, access
 from exporter.access.show import WIDTH, as_json, text
 from exporter.aws.session import RequestKey
@@ -243,3 +244,32 @@ def test_the_text_fits_a_terminal_and_its_policy_can_be_pasted() -> None:
     assert [row["operation"] for row in denied] == ["DescribeNetworkAcls"]
     assert account["blind_checks"] == ["network_acl"]
     assert json.dumps(as_json(found))
+
+
+@pytest.mark.parametrize(
+    ("caller", "principal"),
+    [
+        ("arn:aws:iam::111122223333:user/ops", "arn:aws:iam::111122223333:user/ops"),
+        (
+            "arn:aws-cn:sts::111122223333:assumed-role/exporter/i-0a1",
+            "arn:aws-cn:iam::111122223333:role/exporter",
+        ),
+        (
+            "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0a1/me",
+            "arn:aws:iam::111122223333:root",
+        ),
+        ("arn:aws:sts::111122223333:federated-user/me", "arn:aws:iam::111122223333:root"),
+        ("", ""),
+    ],
+)
+def test_whom_a_role_has_to_trust(caller: str, principal: str) -> None:
+    """Who calls by a session is trusted by its role; a path that STS leaves out is not guessed."""
+    assert trusted(caller) == principal
+
+
+def test_what_a_single_run_does_not_ask() -> None:
+    """Queries that AWS bills within a budget are untested, and that is no error."""
+    config = parse("collectors: {flow_logs: {budget_dollars_per_day: 1}}", "test")
+    asked = {k: v for k, v in EVERYTHING.items() if k[1] != "StartQuery"}
+    found = access(world(asked), config)
+    assert (of(found, "StartQuery").cause, found.exit_code) == ("spared", 0)
