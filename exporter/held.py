@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from exporter.analysis.related import Related
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
-from exporter.model import Inventory, Lookup, Scope, last_known
-from exporter.world import CollectorStatus, Estate
+from exporter.model import Change, Inventory, Lookup, Recorded, Scope, last_known
+from exporter.world import CollectorStatus, Estate, newest_first
 
 Key: TypeAlias = tuple[str, Scope, str]
 
@@ -20,13 +21,14 @@ class Limits:
     """For how many seconds a sight may be judged, and what else of the configuration matters here.
 
     `tag_labels` are tags that become labels of `_info`, `allowed` says by which sources flow
-    logs may be read.
+    logs may be read, `off` are the collectors that are switched off.
     """
 
     states: float = 900.0
     configuration: float = 900.0
     tag_labels: tuple[str, ...] = ()
     allowed: Allowed = attribute.ANY
+    off: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -44,8 +46,11 @@ class Held:
     foreign: dict[Scope, Mapping[str, str]] = field(default_factory=dict)
     lookups: dict[tuple[Scope, str], tuple[Lookup, ...]] = field(default_factory=dict)
     reports: dict[Scope, Report] = field(default_factory=dict)
+    changes: dict[Scope, Recorded] = field(default_factory=dict)
     # The index of an inventory, as long as it is that inventory.
     _indexes: dict[Scope, tuple[Inventory, Index | None]] = field(default_factory=dict)
+    # The same for what belongs to what.
+    _related: dict[Scope, tuple[Inventory, Related]] = field(default_factory=dict)
 
     def copy(self) -> Held:
         """Return what is held now, for another thread; what was found is never changed."""
@@ -58,7 +63,9 @@ class Held:
             dict(self.foreign),
             dict(self.lookups),
             dict(self.reports),
+            dict(self.changes),
             self._indexes,
+            self._related,
         )
 
     def inventory(self, scope: Scope, now: float) -> Inventory | None:
@@ -97,6 +104,11 @@ class Held:
         for (scope, _resolver), found in sorted(self.lookups.items(), key=lambda item: item[0]):
             fresh = (x for x in found if now - x.as_of <= self.limits.states)
             lookups.setdefault(scope, []).extend(fresh)
+        touching: dict[str, list[Change]] = {}
+        for recorded in self.changes.values():
+            for change in recorded.changes:
+                for name in change.touches:
+                    touching.setdefault(name, []).append(change)
         return tuple(
             Estate(
                 scope,
@@ -105,10 +117,26 @@ class Held:
                 tuple(lookups.get(scope, ())),
                 self.reports.get(scope, Report()),
                 self.limits.allowed,
+                self.changes.get(scope, Recorded()),
+                self._touched(inventory, touching),
             )
             for scope in sorted(self.inventories)
             if (inventory := self.inventory(scope, now))
         )
+
+    def _touched(
+        self, inventory: Inventory, touching: Mapping[str, list[Change]]
+    ) -> Mapping[str, tuple[Change, ...]]:
+        """Return the changes that touch each endpoint and service, the newest first."""
+        if not touching:
+            return {}
+        known = self._related.get(inventory.scope)
+        if known is None or known[0] is not inventory:
+            known = self._related[inventory.scope] = (inventory, Related(inventory))
+        return {
+            subject: newest_first(c for name in names for c in touching[name])
+            for subject, names in known[1].touched_by(touching.keys()).items()
+        }
 
     def index(self, inventory: Inventory) -> Index | None:
         """Return who owns which interface; made once for each inventory."""

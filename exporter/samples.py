@@ -52,6 +52,7 @@ def samples(world: World) -> Iterator[Sample]:
         yield from _rejects(estate, listeners, world.as_of)
         yield from _flow_logs(estate, world.as_of)
         yield from _services(estate, tags)
+        yield from _changes(estate)
     yield from _collectors(world.collectors)
     for key, count in sorted(world.requests.items()):
         yield m.AWS_REQUESTS(
@@ -285,6 +286,23 @@ def _targets(
             return {}
         found.update((zones.of_target(t, group), t.state) for t in health.value)
     return found
+
+
+def _changes(estate: Estate) -> Iterator[Sample]:
+    scope = {"account": estate.scope.account, "region": estate.scope.region}
+    for (event, outcome), count in sorted(estate.recorded.counts.items()):
+        yield m.CHANGES(count, **scope, event=event, outcome=outcome)
+
+    def last(subject: str) -> float | None:
+        made = (change.at for change in estate.touched.get(subject, ()) if change.outcome == "ok")
+        return next(made, None)
+
+    for endpoint in estate.endpoints():
+        if (at := last(endpoint.id)) is not None:
+            yield m.LAST_CHANGE(at, **scope, endpoint_id=endpoint.id, service_id="")
+    for service in estate.services():
+        if (at := last(service.id)) is not None:
+            yield m.LAST_CHANGE(at, **scope, endpoint_id="", service_id=service.id)
 
 
 def _collectors(statuses: Iterable[CollectorStatus]) -> Iterator[Sample]:

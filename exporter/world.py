@@ -5,14 +5,24 @@ Metrics, pages and API show the same World.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter.aws.session import RequestKey
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
-from exporter.model import Endpoint, EndpointService, FlowLog, Inventory, Lookup, Scope, last_known
+from exporter.model import (
+    Change,
+    Endpoint,
+    EndpointService,
+    FlowLog,
+    Inventory,
+    Lookup,
+    Recorded,
+    Scope,
+    last_known,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,9 @@ class CollectorStatus:
 class Estate:
     """One account and Region: its inventory as it may be judged, lookups, flow-log counts.
 
-    `allowed` says by which sources flow logs may be read.
+    `allowed` says by which sources flow logs may be read. `recorded` are the changes that were made
+    there; `touched` has, by the id of an endpoint or service here, those that touch it, wherever
+    they were made, the newest first.
     """
 
     scope: Scope
@@ -50,6 +62,13 @@ class Estate:
     lookups: tuple[Lookup, ...]
     report: Report
     allowed: Allowed = attribute.ANY
+    recorded: Recorded = field(default_factory=Recorded)
+    touched: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The changes that were made in this account and Region, the newest first."""
+        return self.recorded.changes
 
     def endpoints(self) -> Iterator[Endpoint]:
         """Yield the endpoints of the last listing that succeeded, by id."""
@@ -97,3 +116,11 @@ class World:
     reload_ok: bool = True
     # Dollars, estimated, by service and operation.
     costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    # The collectors that are switched off.
+    off: frozenset[str] = frozenset()
+
+
+def newest_first(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Return changes, each once, the newest first."""
+    once = {(change.at, change.id): change for change in changes}
+    return tuple(once[key] for key in sorted(once, reverse=True))

@@ -127,6 +127,7 @@ def test_http(aws: SimulatorProcess, tmp_path: Path) -> None:
             "inventory",
             "dns",
             "flow_logs",
+            "changes",
         }
         page = running.get("/")
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
@@ -145,6 +146,7 @@ OPERATIONS = {
     ("ec2", "DescribeSubnets"): {"inventory"},
     ("ec2", "DescribeFlowLogs"): {"inventory", "flow_logs"},
     ("logs", "FilterLogEvents"): {"flow_logs"},
+    ("cloudtrail", "LookupEvents"): {"changes"},
     ("sts", "GetCallerIdentity"): {"accounts"},
 }
 

@@ -23,7 +23,8 @@ ALLOWED = {
     "flowlogs": {"aws", "model", "store"},
     "world": {"aws", "flowlogs", "model"},
     "samples": {"config", "flowlogs", "metrics", "model", "world"},
-    "held": {"flowlogs", "model", "world"},
+    "held": {"analysis", "flowlogs", "model", "world"},
+    "trail": {"model"},
     "publisher": {"aws", "exposition", "flowlogs", "held", "model", "samples", "world"},
     "schedule": {"aws", "held", "model", "publisher", "store"},
     "queue": {
@@ -35,8 +36,10 @@ ALLOWED = {
         "schedule",
         "store",
     },
+    "changes": {"aws", "model", "publisher", "schedule", "trail"},
     "daemon": {
         "aws",
+        "changes",
         "config",
         "dns",
         "flowlogs",
@@ -46,6 +49,7 @@ ALLOWED = {
         "queue",
         "schedule",
         "store",
+        "trail",
     },
     "web": {"flowlogs", "log", "model", "publisher", "strictyaml", "world"},
     "reload": {"config", "web"},

@@ -12,6 +12,7 @@ from exporter.flowlogs.notes import Noted
 from exporter.flowlogs.passing import SourceReport
 from exporter.flowlogs.tally import Port
 from exporter.model import (
+    Change,
     Connection,
     DnsName,
     Endpoint,
@@ -24,6 +25,7 @@ from exporter.model import (
     LoadBalancerZone,
     Lookup,
     PrivateDnsName,
+    Recorded,
     Scope,
     Target,
     TargetGroup,
@@ -95,6 +97,28 @@ TARGET_GROUP = TargetGroup("arn:tg", "payments", "TCP", 443, "vpc-0a1", "ip", ("
 TARGETS = (
     Target("10.1.0.10", 443, "", "healthy"),
     Target("10.9.0.10", 443, "", "draining", "Target.DeregistrationInProgress"),
+)
+
+
+REVOKED = Change(
+    "e1",
+    SCOPE,
+    NOW - 600,
+    "RevokeSecurityGroupIngress",
+    "ec2.amazonaws.com",
+    "role/deploy (session alice)",
+    "198.51.100.31",
+    "ok",
+    frozenset(["sg-0a1"]),
+    "revoked tcp 443 from 10.0.0.0/8",
+)
+DENIED = replace(
+    REVOKED,
+    id="e2",
+    at=NOW - 60,
+    event="AuthorizeSecurityGroupIngress",
+    outcome="denied",
+    error="Client.UnauthorizedOperation",
 )
 
 
@@ -171,6 +195,8 @@ def fixed_world() -> World:
             lookup("legacy.example.com", None, True),
         ),
         Report(counters, {"fl-0a1": NOW - 60}, sources, noted=noted, number=1),
+        recorded=Recorded((DENIED, REVOKED), {(c.event, c.outcome): 1 for c in (DENIED, REVOKED)}),
+        touched={ENDPOINT.id: (DENIED, REVOKED), SERVICE.id: (REVOKED,)},
     )
     statuses = (
         CollectorStatus("inventory", SCOPE, "", NOW, 0.5, None, {"subnets": "denied"}),

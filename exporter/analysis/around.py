@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from exporter.analysis.judged import Unseen, need
+from exporter.analysis.related import Related
 from exporter.model import (
     Address,
     Interface,
@@ -127,6 +128,11 @@ class Around:
         need(self.inventory.service_details, "services")
         found = self._services.get(service_name, ())
         return next((d for d in found if endpoint_type in d.types or not d.types), None)
+
+    @cached_property
+    def related(self) -> Related:
+        """What belongs to which endpoint and service, as last known."""
+        return Related(self.inventory)
 
     @cached_property
     def zones(self) -> Zones:

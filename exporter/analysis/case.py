@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from exporter.analysis.around import Around
 from exporter.analysis.judged import Judged, Unseen, not_applicable, unknown
 from exporter.model import (
+    Change,
     Endpoint,
     EndpointService,
     Expected,
@@ -65,6 +66,19 @@ class World:
     def endpoint(self, endpoint_id: str) -> EndpointCase | None:
         """Return an endpoint by its id; None where no listing has it."""
         return self._by_id.get(endpoint_id)
+
+    @cached_property
+    def changes(self) -> Mapping[str, tuple[Change, ...]]:
+        """The changes, by each id that they touch: an event may be another account's or Region's.
+
+        The requests of who owns a shared VPC are in its own trail, those to Route 53 in one Region.
+        """
+        found: dict[str, list[Change]] = {}
+        for site in self.facts.sites:
+            for change in site.changes:
+                for name in change.touches:
+                    found.setdefault(name, []).append(change)
+        return {name: tuple(changes) for name, changes in found.items()}
 
     @cached_property
     def _by_id(self) -> dict[str, EndpointCase]:

@@ -14,6 +14,7 @@ from exporter.model import (
     Unavailable,
     last_known,
 )
+from exporter.web import changes
 from exporter.web.evidence import evidence
 from exporter.web.plain import Json, part, plain, rfc3339, unavailable, where
 from exporter.world import Estate, World
@@ -40,6 +41,7 @@ def endpoint(world: World, endpoint_id: str) -> Json | None:
                 **evidence(estate.inventory, found),
                 "provider": _provider(world, found),
                 "rejected": _rejected(estate, found, world.as_of),
+                "changes": changes.of_one(estate, found.id),
             }
     return None
 

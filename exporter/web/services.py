@@ -15,6 +15,7 @@ from exporter.model import (
     last_known,
     target_groups_of,
 )
+from exporter.web import changes
 from exporter.web.evidence import MOST_CLIENTS, prefix_lists, rules
 from exporter.web.plain import Json, covered, part, plain, rfc3339, unavailable, where
 from exporter.world import Estate, World
@@ -39,6 +40,7 @@ def service(world: World, service_id: str) -> Json | None:
             return {
                 **_glance(estate, known[service_id], zones),
                 **_evidence(world, estate.inventory, known[service_id], zones),
+                "changes": changes.of_one(estate, service_id),
             }
     return None
 
