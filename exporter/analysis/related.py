@@ -57,6 +57,7 @@ class Related:
         behind = self._behind
         for name in tuple(found):
             found.update(behind.get(name, ()))
+        found.discard("")
         return frozenset(found)
 
     def _of_endpoint(self, endpoint: Endpoint) -> Iterator[str]:
@@ -164,6 +165,7 @@ class Related:
         for service in (last_known(self._inventory.services) or {}).values():
             for name in set(self._of_service(service)):
                 found.setdefault(name, []).append(service.id)
+        found.pop("", None)
         return found
 
 

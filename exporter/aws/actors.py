@@ -113,7 +113,7 @@ _KINDS: Mapping[str, Callable[[Folded], str]] = {
     "Root": _root,
     "IAMUser": _user,
     "AssumedRole": _role,
-    "Role": _role,
+    "Role": lambda who: _of_arn(member(who, "arn")),
     "FederatedUser": _federated,
     "AWSAccount": _account,
     "AWSService": _service,

@@ -34,9 +34,10 @@ class Page(NamedTuple):
 
 
 def page(client: Any, scope: Scope, begin: float, end: float, token: str | None) -> Page:
-    """Return a page of the events between two moments; raises what boto3 raises.
+    """Return a page of the events between two moments.
 
-    One attribute may be asked for: that the event is of a change costs the fewest pages.
+    One attribute may be asked for: that the event is of a change costs the fewest pages. Raises
+    what boto3 raises; KeyError, TypeError or AttributeError for an answer that is none.
     """
     more = {"NextToken": token} if token else {}
     answer = client.lookup_events(
@@ -46,13 +47,13 @@ def page(client: Any, scope: Scope, begin: float, end: float, token: str | None)
         MaxResults=PAGE,
         **more,
     )
-    rows: list[Mapping[str, Any]] = answer.get("Events", [])
+    rows: list[Mapping[str, Any]] = answer["Events"]
     wanted = [row for row in rows if watched(row.get("EventSource"), row.get("EventName"))]
     found = [translate(row.get("CloudTrailEvent"), scope) for row in wanted]
     changes = tuple(change for change in found if change)
     return Page(
         changes,
-        min((row["EventTime"].timestamp() for row in rows), default=None),
+        min((when.timestamp() for row in rows if (when := row.get("EventTime"))), default=None),
         answer.get("NextToken") or None,
         len(wanted) - len(changes),
     )
