@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from exporter import changes as module
 from exporter.aws.session import Aws, OwnAccount
 from exporter.changes import ChangeQueue, Following
 from exporter.model import Change, Scope
@@ -286,8 +285,3 @@ def test_what_is_not_trusted(body: Any) -> None:
     assert read_queue(sqs, trail) == {}
     assert [change.id for change in changes_of(trail)] == ["good"]
     assert sqs.left == {}
-
-
-def test_the_first_pass_is_short() -> None:
-    """So that the exporter is soon ready; CloudTrail allows two calls a second."""
-    assert module._FIRST * module.lookup_events.PAUSE <= 10

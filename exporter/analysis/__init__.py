@@ -8,17 +8,51 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from exporter.analysis import endpoint_state
+from exporter.analysis import (
+    acceptance,
+    endpoint_state,
+    flow_rejects,
+    network_acl,
+    nlb_listener,
+    nlb_security_group,
+    nlb_targets,
+    route,
+    security_group,
+    service_availability_zones,
+    service_flow_log_coverage,
+    service_private_dns,
+    service_state,
+    target_security_group,
+)
 from exporter.analysis.case import WITH_INTERFACES as INTERFACES
 from exporter.analysis.case import WITH_NAMES as NAMES
 from exporter.analysis.case import C, Check, EndpointCase, ServiceCase, World
 from exporter.analysis.changes import with_changes
 from exporter.model import Diagnosis, Facts, Finding
 
-ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (Check("endpoint_state", endpoint_state.judge),)
+ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (
+    Check("endpoint_state", endpoint_state.judge),
+    Check("security_group", security_group.judge, NAMES | {"Gateway"}),
+    Check("network_acl", network_acl.judge, NAMES | {"Gateway"}),
+    Check("route", route.judge),
+)
 # What is seen of a connection at its end: whatever is wrong at the provider explains it.
-SYMPTOMS: tuple[Check[EndpointCase], ...] = ()
-SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = ()
+SYMPTOMS: tuple[Check[EndpointCase], ...] = (
+    Check("flow_rejects", flow_rejects.judge, INTERFACES, "flow_logs"),
+)
+# A Gateway Load Balancer has a listener for everything, and no security group.
+_NLB = frozenset({"Interface"})
+SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = (
+    Check("service_state", service_state.judge),
+    Check("service_private_dns", service_private_dns.judge),
+    Check("acceptance", acceptance.judge),
+    Check("nlb_listener", nlb_listener.judge, _NLB),
+    Check("nlb_targets", nlb_targets.judge),
+    Check("nlb_security_group", nlb_security_group.judge, _NLB),
+    Check("target_security_group", target_security_group.judge),
+    Check("availability_zones", service_availability_zones.judge),
+    Check("flow_log_coverage", service_flow_log_coverage.judge, collector="flow_logs"),
+)
 # What of a service's findings its consumers' endpoints show too.
 _SHOWN = ("fail", "warn", "unknown")
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
+from exporter.analysis.behind import Behind
 from exporter.analysis.judged import Unseen, need
 from exporter.analysis.related import Related
 from exporter.model import (
@@ -33,6 +35,12 @@ class Around:
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
+        # Rules and routes made ready to be asked, and clients found: endpoints share them.
+        self.rules_ready: dict[Any, Any] = {}
+        self.acls_ready: dict[Any, Any] = {}
+        self.routes_ready: dict[Any, Any] = {}
+        self.clients_found: dict[Any, Any] = {}
+        self.hops: dict[Any, Any] = {}
 
     def rules(self, group_ids: Iterable[str]) -> tuple[SecurityGroupRule, ...]:
         """Return the rules of these security groups, both directions; raises Unseen."""
@@ -133,6 +141,11 @@ class Around:
     def related(self) -> Related:
         """What belongs to which endpoint and service, as last known."""
         return Related(self.inventory)
+
+    @cached_property
+    def behind(self) -> Behind:
+        """What stands behind its endpoint services."""
+        return Behind(self.inventory)
 
     @cached_property
     def zones(self) -> Zones:

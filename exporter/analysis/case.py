@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from exporter.analysis.around import Around
 from exporter.analysis.judged import Judged, Unseen, not_applicable, unknown
+from exporter.analysis.rules import Peer, host
+from exporter.analysis.subnets import Subnets
 from exporter.model import (
     Change,
+    Address,
     Endpoint,
     EndpointService,
     Expected,
@@ -37,7 +40,7 @@ class World:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.around = {site.scope: Around(site.inventory) for site in facts.sites}
-        self._sites = {site.scope: site for site in facts.sites}
+        self.subnets = Subnets(facts)
         self._providers: dict[str, tuple[Site, EndpointService]] = {}
         for site in facts.sites:
             for service in (last_known(site.inventory.services) or {}).values():
@@ -85,6 +88,14 @@ class World:
         return {case.endpoint.id: case for case in self.endpoints()}
 
 
+class Target(NamedTuple):
+    """An address of an endpoint, with the interface that has it."""
+
+    interface: Interface
+    address: Address
+    peer: Peer
+
+
 class EndpointCase:
     """An endpoint to be judged. What cannot be seen raises Unseen where it is asked for."""
 
@@ -118,6 +129,15 @@ class EndpointCase:
     def interfaces(self) -> tuple[Interface, ...]:
         """Its network interfaces; raises Unseen."""
         return tuple(self.around.interface(i) for i in self.endpoint.interface_ids)
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """Each of its addresses, as its clients' packets find it; raises Unseen."""
+        return tuple(
+            Target(i, address, Peer(host(address), frozenset(i.security_group_ids)))
+            for i in self.interfaces
+            for address in i.addresses
+        )
 
     @property
     def traffic(self) -> Traffic:

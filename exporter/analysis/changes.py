@@ -149,7 +149,10 @@ def explain(
             found.append((direct, change.at, change.id, change))
     best = sorted(found, key=lambda f: f[:3], reverse=True)[:MOST]
     best.sort(key=lambda f: f[1:3], reverse=True)
-    return tuple(told(change, now, (*finding.resources, *sorted(related))) for *_, change in best)
+    return tuple(
+        told(change, now, (*finding.resources, *sorted(related & change.touches)))
+        for *_, change in best
+    )
 
 
 def told(change: Change, now: float, wanted: Iterable[str] = ()) -> str:
@@ -186,11 +189,8 @@ def with_changes(
     def explained(finding: Finding) -> Finding:
         if finding.status not in ("fail", "warn"):
             return finding
-        touching = {
-            change.id: change
-            for name in known.keys() & (ids | frozenset(finding.resources))
-            for change in known[name]
-        }
+        names = (known.keys() & ids) | (known.keys() & finding.resources)
+        touching = {change.id: change for name in names for change in known[name]}
         lines = explain(finding, touching.values(), _since(finding, case), case.now, ids)
         return replace(finding, evidence=(*finding.evidence, *lines)) if lines else finding
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.judged import Judged, failed, need, passed, unknown, warned
+from exporter.analysis.phrases import age
 
 # How long AWS may take to create or change an endpoint, in seconds.
 PATIENCE = 900.0
@@ -34,7 +35,7 @@ def _pending(case: EndpointCase) -> Judged:
     evidence = _evidence(case)
     if since is not None and since > PATIENCE:
         return failed(
-            f"The endpoint was created {_age(since)} ago and is still pending.",
+            f"The endpoint was created {age(since)} ago and is still pending.",
             [endpoint.id],
             evidence,
             f"aws ec2 describe-vpc-endpoints --vpc-endpoint-ids {endpoint.id} "
@@ -46,7 +47,7 @@ def _pending(case: EndpointCase) -> Judged:
 
 def _waits(case: EndpointCase) -> Judged:
     endpoint = case.endpoint
-    since = "" if endpoint.created is None else f" for {_age(case.now - endpoint.created)}"
+    since = "" if endpoint.created is None else f" for {age(case.now - endpoint.created)}"
     provider = case.provider
     if provider is None:
         fix = (
@@ -145,11 +146,3 @@ def _evidence(case: EndpointCase) -> list[str]:
     found += [f"LastError: {endpoint.last_error}"] if endpoint.last_error else []
     found += [f"FailureReason: {endpoint.failure_reason}"] if endpoint.failure_reason else []
     return found
-
-
-def _age(seconds: float) -> str:
-    """Return a span in the largest unit that it has two of, else one smaller."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"

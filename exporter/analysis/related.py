@@ -31,6 +31,8 @@ class Related:
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
+        # Of a service everything is the same for all its consumers.
+        self._of_services: dict[str, frozenset[str]] = {}
 
     def of_endpoint(self, endpoint: Endpoint) -> frozenset[str]:
         """Return the ids that concern an endpoint."""
@@ -38,7 +40,10 @@ class Related:
 
     def of_service(self, service: EndpointService) -> frozenset[str]:
         """Return the ids that concern a service."""
-        return self._with_behind(self._of_service(service))
+        found = self._of_services.get(service.id)
+        if found is None:
+            found = self._of_services[service.id] = self._with_behind(self._of_service(service))
+        return found
 
     def touched_by(self, ids: Iterable[str]) -> Mapping[str, list[str]]:
         """Return the endpoints and services, by id, that some of these ids concern: and which."""

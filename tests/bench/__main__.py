@@ -1,4 +1,4 @@
-"""Measure: the exposition against prometheus_client's, and parsing line by line."""
+"""Measure: the exposition against prometheus_client's, parsing line by line, and judging."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
-from exporter import metrics
+from exporter import analysis, metrics
 from exporter.exposition import render
 from exporter.flowlogs.formats import DEFAULT, from_log_format
 from exporter.flowlogs.parse import parse
+from exporter.model import last_known
+from tests.bench import diagnosis
 
 SERIES = 100_000
 LINES = 100_000
@@ -67,6 +69,19 @@ def parsing() -> None:
     say("parse, default format", f"{LINES / taken / 1000:.0f} k lines/s")
 
 
+def judging() -> None:
+    """Every check of an estate, and that twice as much takes twice as long."""
+    for endpoints in (diagnosis.ENDPOINTS // 2, diagnosis.ENDPOINTS, 2 * diagnosis.ENDPOINTS):
+        facts = diagnosis.estate(endpoints)
+        inventory = facts.sites[0].inventory
+        groups = len(last_known(inventory.security_groups) or {})
+        acls = len(last_known(inventory.network_acls) or {})
+        taken = best(lambda: analysis.diagnose(facts))  # noqa: B023  # called at once
+        what = f"judge {endpoints} endpoints, {groups} groups, {acls} network ACLs"
+        say(what, f"{taken:.2f} s ({1e6 * taken / endpoints:.0f} µs each)")
+
+
 if __name__ == "__main__":
     exposition()
     parsing()
+    judging()

@@ -1,0 +1,209 @@
+"""Which clients should reach an endpoint, and at which ports: what was told, and what was seen.
+
+Without a client only what no packet could pass is a fault. Whoever was rejected is a client only
+where the configuration names it or it is in the organisation's own subnets: the rest are strangers,
+to whom nothing is to be opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from exporter.analysis.around import Around
+from exporter.analysis.case import EndpointCase
+from exporter.analysis.judged import Unseen
+from exporter.analysis.rules import TCP, UDP, Peer, host
+from exporter.model import (
+    Accepted,
+    Address,
+    Interface,
+    Network,
+    Rejected,
+    Subnet,
+    last_known,
+)
+
+# What opens a connection or answers that; where the format has no flags it may have.
+OPENING = frozenset({"syn", "syn-ack", ""})
+HTTPS = 443
+# Protocols of a load balancer's listeners:
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html
+_LISTENERS = {"TCP": (TCP,), "TLS": (TCP,), "UDP": (UDP,), "TCP_UDP": (TCP, UDP)}
+
+
+class Port(NamedTuple):
+    """A port on the endpoint's side."""
+
+    protocol: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports that an endpoint serves; `told` where the configuration says so.
+
+    `by` says how they are known; empty when they are not.
+    """
+
+    ports: tuple[Port, ...] = ()
+    told: bool = False
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who should reach an endpoint, as far as it can be seen.
+
+    `told` when the configuration names it. `ours` is whether it is in the organisation's own
+    subnets; None while not all of them could be listed. `interface` and `subnet` are where it is,
+    in the inventory that `around` has.
+    """
+
+    peer: Peer
+    told: bool = False
+    ours: bool | None = True
+    accepted: Accepted | None = None
+    rejected: tuple[Rejected, ...] = ()
+    around: Around | None = None
+    subnet: Subnet | None = None
+    interface: Interface | None = None
+
+    @property
+    def network(self) -> Network:
+        """Its addresses."""
+        return self.peer.network
+
+    @property
+    def proven(self) -> bool:
+        """Whether its packets and the answers to them were accepted lately."""
+        seen = self.accepted
+        return seen is not None and None not in (seen.inbound, seen.outbound)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What has to pass: a client at every one of the ports, or at one of them at least."""
+
+    client: Client
+    ports: tuple[Port, ...]
+    every: bool
+
+
+def ports(case: EndpointCase) -> Ports:
+    """Return the ports of an endpoint: told, else listened at or once accepted, else HTTPS."""
+    if case.expected.ports:
+        told = tuple(Port(TCP, number) for number in case.expected.ports)
+        return Ports(told, True, "configured")
+    accepted = {Port(*port) for port in case.traffic.accepted_ports if port[0] in (TCP, UDP)}
+    listened = listeners(case)
+    if listened:
+        return Ports(tuple(sorted(listened | accepted)), False, "the provider's listeners")
+    name = case.endpoint.service_name
+    if name.startswith(("com.amazonaws.", "aws.")) and not name.startswith("com.amazonaws.vpce."):
+        return Ports(tuple(sorted(accepted | {Port(TCP, HTTPS)})), False, "an AWS service")
+    return Ports(tuple(sorted(accepted)), False, "ports that accepted" if accepted else "")
+
+
+def listeners(case: EndpointCase) -> frozenset[Port]:
+    """Return what the load balancers of an endpoint's service listen at, where that is seen."""
+    provider = case.provider
+    if provider is None:
+        return frozenset()
+    found = provider.site.inventory.listeners
+    return frozenset(
+        Port(protocol, listener.port)
+        for arn in provider.service.load_balancer_arns
+        if arn in found
+        for listener in last_known(found[arn]) or ()
+        if listener.port is not None
+        for protocol in _LISTENERS.get(listener.protocol, ())
+    )
+
+
+def clients(case: EndpointCase) -> tuple[Client, ...]:
+    """Return the clients of an endpoint: those that were told, then those that were seen.
+
+    Strangers are among them, with `ours` False. Raises Unseen.
+    """
+    known = case.around.clients_found.get(case.endpoint.id)
+    if known is None:
+        known = case.around.clients_found[case.endpoint.id] = tuple(_clients(case))
+    return known
+
+
+def _clients(case: EndpointCase) -> Iterator[Client]:
+    told = case.expected.clients
+    yield from (replace(_found(case, network), told=True, ours=True) for network in told)
+    accepted = {client.address: client for client in case.traffic.clients}
+    rejected: dict[Address, list[Rejected]] = {}
+    for row in case.traffic.rejected or ():
+        if row.packets in OPENING:
+            rejected.setdefault(row.address, []).append(row)
+    for address in sorted(accepted.keys() | rejected.keys(), key=lambda a: (a.version, int(a))):
+        known = _found(case, address)
+        meant = any(address in network for network in told)
+        yield replace(
+            known,
+            told=meant,
+            ours=True if meant else known.ours,
+            accepted=accepted.get(address),
+            rejected=tuple(rejected.get(address, ())),
+        )
+
+
+def _found(case: EndpointCase, who: Address | Network) -> Client:
+    """Return a client with where it is: in the endpoint's VPC, else in the one that has it."""
+    key = case.endpoint.vpc_id, who.version, who
+    known = case.around.clients_found.get(key)
+    if known is None:
+        network = host(who) if isinstance(who, IPv4Address | IPv6Address) else who
+        known = case.around.clients_found[key] = _placed(case, network)
+    return known
+
+
+def _placed(case: EndpointCase, network: Network) -> Client:
+    where = case.world.subnets
+    found = where.containing(network)
+    ours: bool | None = True if found else None if where.incomplete else False
+    here = [place for place in found if place[1].vpc_id == case.endpoint.vpc_id]
+    # Address blocks may overlap between VPCs: then nothing tells in which of them it is.
+    vpcs = {subnet.vpc_id for _, subnet in here or found}
+    if len(vpcs) != 1:
+        return Client(Peer(network), ours=ours)
+    # A shared subnet is listed by several accounts: the endpoint's own sees most.
+    scope, subnet = min(here or found, key=lambda place: place[0] != case.scope)
+    around = case.world.around[scope]
+    interface = None
+    if network.num_addresses == 1:
+        with suppress(Unseen):
+            interface = around.interface_at(subnet.vpc_id, network.network_address)
+    groups = None if interface is None else frozenset(interface.security_group_ids)
+    return Client(
+        Peer(network, groups), ours=ours, around=around, subnet=subnet, interface=interface
+    )
+
+
+def demands(case: EndpointCase) -> Iterator[Demand]:
+    """Yield what has to pass, strangers aside. Raises Unseen."""
+    served = ports(case)
+    if not served.ports:
+        return
+    for client in clients(case):
+        if client.ours is False:
+            continue
+        asked = {
+            Port(row.protocol, row.port)
+            for row in client.rejected
+            if row.protocol is not None and row.port is not None
+        }
+        asked &= set(served.ports)
+        if client.told:
+            yield Demand(client, served.ports, served.told)
+        if asked:
+            yield Demand(client, tuple(sorted(asked)), True)
+        elif client.accepted and not client.told:
+            yield Demand(client, served.ports, False)

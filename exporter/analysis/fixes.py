@@ -1,0 +1,91 @@
+"""Commands to paste. Only ids of the right form enter one, and each opens as little as it can.
+
+https://docs.aws.amazon.com/cli/latest/reference/ec2/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable
+
+from exporter.analysis.clients import Port
+from exporter.analysis.rules import protocol_name
+from exporter.model import Network
+
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html
+_ID = re.compile(r"(?:[a-z]+-)+[0-9a-f]{3,40}")
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
+
+
+def ec2(region: str, operation: str, *arguments: str, ids: Iterable[str]) -> str | None:
+    """Return an EC2 command; None where an id or the Region does not look like one."""
+    if not _REGION.fullmatch(region) or not all(_ID.fullmatch(i) for i in ids):
+        return None
+    return shlex.join(["aws", "ec2", operation, *arguments, "--region", region])
+
+
+def open_group(
+    region: str, group_id: str, source: Network | str, at: Port, egress: bool = False
+) -> str | None:
+    """Return the command that lets a network or a group in at a port, or lets out to it."""
+    permission: dict[str, object] = {
+        "IpProtocol": protocol_name(at.protocol),
+        "FromPort": at.number,
+        "ToPort": at.number,
+    }
+    if isinstance(source, str) and source.startswith("pl-"):
+        permission["PrefixListIds"] = [{"PrefixListId": source}]
+    elif isinstance(source, str):
+        permission["UserIdGroupPairs"] = [{"GroupId": source}]
+    elif source.version == 4:
+        permission["IpRanges"] = [{"CidrIp": str(source)}]
+    else:
+        permission["Ipv6Ranges"] = [{"CidrIpv6": str(source)}]
+    return ec2(
+        region,
+        f"authorize-security-group-{'egress' if egress else 'ingress'}",
+        "--group-id",
+        group_id,
+        "--ip-permissions",
+        json.dumps([permission], separators=(",", ":")),
+        ids=[group_id, *([source] if isinstance(source, str) else [])],
+    )
+
+
+def open_acl(
+    region: str,
+    acl_id: str,
+    number: int,
+    peer: Network,
+    protocol: int,
+    ports: tuple[int, int],
+    egress: bool,
+) -> str | None:
+    """Return the command that adds an entry to a network ACL which lets packets pass."""
+    family = "--cidr-block" if peer.version == 4 else "--ipv6-cidr-block"
+    return ec2(
+        region,
+        "create-network-acl-entry",
+        "--network-acl-id",
+        acl_id,
+        "--egress" if egress else "--ingress",
+        "--rule-number",
+        str(number),
+        "--protocol",
+        str(protocol),
+        "--port-range",
+        f"From={ports[0]},To={ports[1]}",
+        family,
+        str(peer),
+        "--rule-action",
+        "allow",
+        ids=[acl_id],
+    )
+
+
+def lines(commands: Iterable[str | None], most: int = 5) -> str | None:
+    """Return commands one a line, each once and not too many; None without any."""
+    found = list(dict.fromkeys(command for command in commands if command))
+    return "\n".join(found[:most]) or None

@@ -1,0 +1,267 @@
+"""Would AWS let a client's packet and the reply to it pass? Hop by hop, with who decides at each.
+
+The way of a packet: the client's route, its security groups, the network ACL of its subnet, that
+of the endpoint's, the endpoint's security groups; then the reply's route and the two network ACLs
+the other way round. Security groups are stateful, so the reply passes them; network ACLs are not
+asked within one subnet. The client's half is judged where the client can be seen.
+https://docs.aws.amazon.com/vpc/latest/userguide/infrastructure-security.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from exporter.analysis.around import Around
+from exporter.analysis.case import EndpointCase, Target
+from exporter.analysis.clients import Client, Demand, Port
+from exporter.analysis.judged import Unseen
+from exporter.analysis.routes import LOCAL, Leg, legs
+from exporter.analysis.rules import EPHEMERAL, Decision, Peer, acl_passes, groups_admit, networks
+from exporter.model import Address, Route, RouteTable
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Hop:
+    """What one place says to a packet: whether it passes, by what, and the ids that decide.
+
+    `allowed` is None where that cannot be told. `decision` has the rules' own answer where rules
+    decide, `route` the route that is taken. `partly` is True where some ports for the reply are
+    closed, and others are not.
+    """
+
+    at: str
+    allowed: bool | None
+    decision: Decision | None = None
+    route: Route | None = None
+    text: str = ""
+    ids: tuple[str, ...] = ()
+    partly: bool = False
+
+    @property
+    def by(self) -> str:
+        """What decides, in words."""
+        return self.decision.by if self.decision else self.text
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """The ids of what decides."""
+        return self.decision.resources if self.decision else self.ids
+
+
+class Way(NamedTuple):
+    """From a client to one address of an endpoint, at one port, and back."""
+
+    case: EndpointCase
+    client: Client
+    target: Target
+    port: Port
+
+
+Hops: TypeAlias = Callable[[Way], Iterable[Hop]]
+
+
+def ways(case: EndpointCase, client: Client, port: Port) -> Iterator[Way]:
+    """Yield the ways to each of the endpoint's addresses of the client's family; raises Unseen."""
+    version = client.peer.version
+    return (Way(case, client, t, port) for t in case.targets if t.peer.version == version)
+
+
+def security_groups(way: Way) -> Iterator[Hop]:
+    """Yield what the client's groups and the endpoint's say; raises Unseen."""
+    client, target = way.client, way.target
+    if client.interface is not None and client.around is not None:
+        own = client.interface.security_group_ids
+        yield _groups("client_security_group", client.around, own, True, target.peer, way.port)
+    groups = target.interface.security_group_ids or way.case.endpoint.security_group_ids
+    if not groups:
+        raise Unseen(f"security groups of {target.interface.id}: AWS names none")
+    yield _groups("endpoint_security_group", way.case.around, groups, False, client.peer, way.port)
+
+
+def _groups(
+    at: str, around: Around, ids: tuple[str, ...], egress: bool, peer: Peer, port: Port
+) -> Hop:
+    key = at, ids, peer, port
+    found = around.hops.get(key)
+    if found is None:
+        decision = groups_admit(
+            around, ids, egress=egress, peer=peer, protocol=port.protocol, port=port.number
+        )
+        found = around.hops[key] = Hop(at, decision.allowed, decision)
+    assert isinstance(found, Hop)
+    return found
+
+
+def network_acls(way: Way) -> Iterator[Hop]:
+    """Yield what the network ACLs of both subnets say to packet and reply; raises Unseen."""
+    client, target = way.client, way.target
+    subnet_id = target.interface.subnet_id
+    if client.subnet is not None and client.subnet.id == subnet_id:
+        return  # not evaluated within one subnet
+    yield from _acl(way.case.around, subnet_id, client.peer, way.port, _IN_AND_BACK)
+    theirs = _of_client(way, Around.acl)
+    if theirs and client.around and client.subnet:
+        yield from _acl(client.around, client.subnet.id, target.peer, way.port, _OUT_AND_BACK)
+
+
+# Where a packet and its reply meet an ACL, and whether they are on their way out of the subnet.
+_IN_AND_BACK = (("endpoint_network_acl_in", False), ("endpoint_network_acl_out", True))
+_OUT_AND_BACK = (("client_network_acl_out", True), ("client_network_acl_in", False))
+
+
+def _acl(
+    around: Around,
+    subnet_id: str,
+    peer: Peer,
+    port: Port,
+    where: tuple[tuple[str, bool], tuple[str, bool]],
+) -> tuple[Hop, Hop]:
+    key = where, subnet_id, peer, port
+    found = around.hops.get(key)
+    if found is None:
+        acl, protocol = around.acl(subnet_id), port.protocol
+        (there, out), (back, home) = where
+        at = (port.number, port.number)
+        goes = acl_passes(around, acl, egress=out, peer=peer, protocol=protocol, ports=at)
+        returns = acl_passes(
+            around, acl, egress=home, peer=peer, protocol=protocol, ports=EPHEMERAL
+        )
+        found = Hop(there, goes.allowed, goes), _reply(back, returns)
+        around.hops[key] = found
+    return found
+
+
+def routes(way: Way) -> Iterator[Hop]:
+    """Yield whether the client's table leads to the endpoint, and the endpoint's back to it.
+
+    Raises Unseen.
+    """
+    client, target = way.client, way.target
+    back = _route("endpoint_route", way.case.around, target.interface.subnet_id, client.peer)
+    if client.around is None or client.subnet is None or not _of_client(way, Around.table):
+        yield back
+        return
+    there = _route("client_route", client.around, client.subnet.id, target.peer)
+    if there.allowed is None and back.allowed is None and _peered(there.route, back.route):
+        return
+    yield there
+    yield back
+
+
+def _of_client(way: Way, find: Callable[[Around, str], T]) -> T | None:
+    """Return what is in force in the client's subnet; None where the client cannot be seen.
+
+    Raises Unseen in the endpoint's own VPC.
+    """
+    client = way.client
+    if client.subnet is None or client.around is None:
+        return None
+    try:
+        return find(client.around, client.subnet.id)
+    except Unseen:
+        if client.subnet.vpc_id == way.case.endpoint.vpc_id:
+            raise
+        return None
+
+
+def _reply(at: str, decision: Decision) -> Hop:
+    """A reply passes where some port for it is open: which one a client takes is not known."""
+    if decision.allowed is not False:
+        return Hop(at, decision.allowed, decision)
+    by_address: dict[int, set[bool | None]] = {}
+    for piece in decision.pieces:
+        by_address.setdefault(piece.first, set()).add(piece.allowed)
+    closed = next((first for first, found in by_address.items() if found == {False}), None)
+    if closed is None:
+        return Hop(at, True, decision, partly=True)
+    there = [piece for piece in decision.pieces if piece.first == closed]
+    return Hop(at, False, replace(decision, pieces=there))
+
+
+def _route(at: str, around: Around, subnet_id: str, peer: Peer) -> Hop:
+    """Return whether a subnet's table leads to every address of a peer; beyond is unknown."""
+    key = at, subnet_id, peer
+    found = around.hops.get(key)
+    if found is None:
+        table = around.table(subnet_id)
+        taken = [_leg(at, table, leg, peer.version) for leg in legs(around, table, peer)]
+        order = (False, None, True)
+        found = around.hops[key] = min(taken, key=lambda hop: order.index(hop.allowed))
+    assert isinstance(found, Hop)
+    return found
+
+
+def _leg(at: str, table: RouteTable, leg: Leg, version: int) -> Hop:
+    route = leg.route
+    if route is not None and route.target == LOCAL and not leg.unsure:
+        return Hop(at, True, route=route, ids=(table.id,))
+    to = " ".join(networks(leg.first, leg.last, version))
+    if leg.unsure:
+        return Hop(at, None, None, route, leg.unsure, (table.id,))
+    if route is None:
+        return Hop(at, False, None, None, f"{table.id} has no route to {to}", (table.id,))
+    text = f"the route {destination(route)} -> {route.target} of {table.id}"
+    if route.state.lower() == "blackhole":
+        return Hop(at, False, None, route, f"{text} is a blackhole", (table.id, route.target))
+    text += f" leads to {to}; what is beyond cannot be seen"
+    return Hop(at, None, None, route, text, (table.id,))
+
+
+def _peered(one: Route | None, other: Route | None) -> bool:
+    """Whether both sides go by the same peering connection, which has no tables of its own."""
+    if one is None or other is None:
+        return False
+    return one.target == other.target and one.target.startswith("pcx-")
+
+
+def destination(route: Route) -> str:
+    """Return what a route is for, in words."""
+    return route.destination if isinstance(route.destination, str) else str(route.destination)
+
+
+@dataclass(slots=True)
+class Met:
+    """Whether one demand is met; `hop` decides, at `port` on the way to `address`.
+
+    `allowed` is None where that cannot be told, and nothing was accepted that proves it. `holes`
+    are hops at which some ports for the reply are closed.
+    """
+
+    demand: Demand
+    allowed: bool | None
+    port: Port
+    hop: Hop | None = None
+    address: Address | None = None
+    holes: tuple[Hop, ...] = ()
+
+
+def met(case: EndpointCase, demand: Demand, hops: Hops) -> Met:
+    """Return whether a client is let through by these hops, at the ports it has to reach.
+
+    Every one of the endpoint's addresses counts: DNS hands out all of them. Raises Unseen.
+    """
+    found = [_at(case, demand, port, hops) for port in demand.ports]
+    if len(found) == 1:
+        return found[0]
+    order: tuple[bool | None, ...] = (False, None, True) if demand.every else (True, None, False)
+    return min(found, key=lambda one: order.index(one.allowed))
+
+
+def _at(case: EndpointCase, demand: Demand, port: Port, hops: Hops) -> Met:
+    unsure: Met | None = None
+    holes: tuple[Hop, ...] = ()
+    for way in ways(case, demand.client, port):
+        for hop in hops(way):
+            if hop.allowed is False:
+                return Met(demand, False, port, hop, way.target.address)
+            if hop.allowed is None and unsure is None:
+                unsure = Met(demand, None, port, hop, way.target.address)
+            if hop.partly:
+                holes = (*holes, hop)
+    if unsure is not None and not demand.client.proven:
+        return unsure
+    return Met(demand, True, port, holes=holes)
