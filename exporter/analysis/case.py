@@ -12,8 +12,8 @@ from exporter.analysis.judged import Judged, Unseen, not_applicable, unknown
 from exporter.analysis.rules import Peer, host
 from exporter.analysis.subnets import Subnets
 from exporter.model import (
-    Change,
     Address,
+    Change,
     Endpoint,
     EndpointService,
     Expected,
