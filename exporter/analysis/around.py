@@ -35,12 +35,8 @@ class Around:
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
-        # Rules and routes made ready to be asked, and clients found: endpoints share them.
-        self.rules_ready: dict[Any, Any] = {}
-        self.acls_ready: dict[Any, Any] = {}
-        self.routes_ready: dict[Any, Any] = {}
-        self.clients_found: dict[Any, Any] = {}
-        self.hops: dict[Any, Any] = {}
+        # What was made or decided already, by question: endpoints share rules and clients.
+        self.memo: dict[Any, Any] = {}
 
     def rules(self, group_ids: Iterable[str]) -> tuple[SecurityGroupRule, ...]:
         """Return the rules of these security groups, both directions; raises Unseen."""

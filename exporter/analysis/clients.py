@@ -129,9 +129,9 @@ def clients(case: EndpointCase) -> tuple[Client, ...]:
 
     Strangers are among them, with `ours` False. Raises Unseen.
     """
-    known = case.around.clients_found.get(case.endpoint.id)
+    known = case.around.memo.get(case.endpoint.id)
     if known is None:
-        known = case.around.clients_found[case.endpoint.id] = tuple(_clients(case))
+        known = case.around.memo[case.endpoint.id] = tuple(_clients(case))
     return known
 
 
@@ -158,10 +158,10 @@ def _clients(case: EndpointCase) -> Iterator[Client]:
 def _found(case: EndpointCase, who: Address | Network) -> Client:
     """Return a client with where it is: in the endpoint's VPC, else in the one that has it."""
     key = case.endpoint.vpc_id, who.version, who
-    known = case.around.clients_found.get(key)
+    known = case.around.memo.get(key)
     if known is None:
         network = host(who) if isinstance(who, IPv4Address | IPv6Address) else who
-        known = case.around.clients_found[key] = _placed(case, network)
+        known = case.around.memo[key] = _placed(case, network)
     return known
 
 

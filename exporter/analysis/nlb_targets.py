@@ -74,9 +74,9 @@ def judge(case: ServiceCase) -> Judged:
             [f"DescribeListeners: none of {b.name}" for b in balancers],
         )
     key = ("targets", case.service.id)
-    known = case.around.decisions.get(key)
+    known = case.around.memo.get(key)
     if known is None:
-        known = case.around.decisions[key] = tuple(_ways(case))
+        known = case.around.memo[key] = tuple(_ways(case))
     assert isinstance(known, tuple)
     ways: tuple[_Way, ...] = known
     if not ways:

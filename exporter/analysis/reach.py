@@ -86,12 +86,12 @@ def _groups(
     at: str, around: Around, ids: tuple[str, ...], egress: bool, peer: Peer, port: Port
 ) -> Hop:
     key = at, ids, peer, port
-    found = around.hops.get(key)
+    found = around.memo.get(key)
     if found is None:
         decision = groups_admit(
             around, ids, egress=egress, peer=peer, protocol=port.protocol, port=port.number
         )
-        found = around.hops[key] = Hop(at, decision.allowed, decision)
+        found = around.memo[key] = Hop(at, decision.allowed, decision)
     assert isinstance(found, Hop)
     return found
 
@@ -121,7 +121,7 @@ def _acl(
     where: tuple[tuple[str, bool], tuple[str, bool]],
 ) -> tuple[Hop, Hop]:
     key = where, subnet_id, peer, port
-    found = around.hops.get(key)
+    found = around.memo.get(key)
     if found is None:
         acl, protocol = around.acl(subnet_id), port.protocol
         (there, out), (back, home) = where
@@ -131,7 +131,7 @@ def _acl(
             around, acl, egress=home, peer=peer, protocol=protocol, ports=EPHEMERAL
         )
         found = Hop(there, goes.allowed, goes), _reply(back, returns)
-        around.hops[key] = found
+        around.memo[key] = found
     return found
 
 
@@ -185,12 +185,12 @@ def _reply(at: str, decision: Decision) -> Hop:
 def _route(at: str, around: Around, subnet_id: str, peer: Peer) -> Hop:
     """Return whether a subnet's table leads to every address of a peer; beyond is unknown."""
     key = at, subnet_id, peer
-    found = around.hops.get(key)
+    found = around.memo.get(key)
     if found is None:
         table = around.table(subnet_id)
         taken = [_leg(at, table, leg, peer.version) for leg in legs(around, table, peer)]
         order = (False, None, True)
-        found = around.hops[key] = min(taken, key=lambda hop: order.index(hop.allowed))
+        found = around.memo[key] = min(taken, key=lambda hop: order.index(hop.allowed))
     assert isinstance(found, Hop)
     return found
 

@@ -43,9 +43,9 @@ class _Way(NamedTuple):
 def legs(around: Around, table: RouteTable, peer: Peer) -> list[Leg]:
     """Return the route that is taken to each address of a peer, in order."""
     key = table.id, peer.version
-    steps = around.routes_ready.get(key)
+    steps = around.memo.get(key)
     if steps is None:
-        steps = around.routes_ready[key] = _steps(around, table, peer.version)
+        steps = around.memo[key] = _steps(around, table, peer.version)
     return [Leg(first, last, *taken) for first, last, taken in steps.over(peer.first, peer.last)]
 
 

@@ -194,9 +194,9 @@ def groups_admit(
     """
     ids = tuple(group_ids)
     key = ids, egress, peer.version, protocol, port
-    rules = around.rules_ready.get(key)
+    rules = around.memo.get(key)
     if rules is None:
-        rules = around.rules_ready[key] = _ready(around, *key)
+        rules = around.memo[key] = _ready(around, *key)
     steps, references, doubts = rules
     lets: tuple[bool | None, SecurityGroupRule | None, str] = False, None, ""
     if references:
@@ -270,9 +270,9 @@ def acl_passes(
 ) -> Decision:
     """Return which packets to a span of ports a network ACL lets in from a peer, or out to it."""
     key = acl.id, egress, peer.version, protocol, ports
-    steps = around.acls_ready.get(key)
+    steps = around.memo.get(key)
     if steps is None:
-        steps = around.acls_ready[key] = _acl_steps(acl, *key[1:])
+        steps = around.memo[key] = _acl_steps(acl, *key[1:])
     pieces = [
         Piece(first, last, *found)
         for first, last, spans in steps.over(peer.first, peer.last)

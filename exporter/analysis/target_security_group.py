@@ -56,9 +56,9 @@ _STATUS: dict[str, Status] = {"all": "pass", "some": "warn", "none": "fail", "un
 def judge(case: ServiceCase) -> Judged:
     """Judge each target whose interface can be seen; of a consumer, in the zones it comes from."""
     key = ("targets' groups", case.service.id)
-    known = case.around.decisions.get(key)
+    known = case.around.memo.get(key)
     if known is None:
-        known = case.around.decisions[key] = tuple(_looks(case))
+        known = case.around.memo[key] = tuple(_looks(case))
     assert isinstance(known, tuple)
     looks: tuple[_Look, ...] = known
     if any(look.status != "pass" for look in looks):

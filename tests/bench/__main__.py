@@ -14,7 +14,7 @@ from exporter import analysis, metrics
 from exporter.exposition import render
 from exporter.flowlogs.formats import DEFAULT, from_log_format
 from exporter.flowlogs.parse import parse
-from exporter.model import last_known
+from exporter.model import Known
 from tests.bench import diagnosis
 
 SERIES = 100_000
@@ -74,8 +74,9 @@ def judging() -> None:
     for endpoints in (diagnosis.ENDPOINTS // 2, diagnosis.ENDPOINTS, 2 * diagnosis.ENDPOINTS):
         facts = diagnosis.estate(endpoints)
         inventory = facts.sites[0].inventory
-        groups = len(last_known(inventory.security_groups) or {})
-        acls = len(last_known(inventory.network_acls) or {})
+        assert isinstance(inventory.security_groups, Known)
+        assert isinstance(inventory.network_acls, Known)
+        groups, acls = len(inventory.security_groups.value), len(inventory.network_acls.value)
         taken = best(lambda: analysis.diagnose(facts))  # noqa: B023  # called at once
         what = f"judge {endpoints} endpoints, {groups} groups, {acls} network ACLs"
         say(what, f"{taken:.2f} s ({1e6 * taken / endpoints:.0f} µs each)")
