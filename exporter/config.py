@@ -222,8 +222,9 @@ class InventoryCollector(Model):
 
 
 class DnsCollector(Model):
-    """How often names are resolved, and by whom; no resolvers: the system's."""
+    """Whether and how often names are resolved, and by whom; no resolvers: the system's."""
 
+    enabled: bool = True
     interval: Interval = 30.0
     resolvers: tuple[Resolver, ...] = ()
 
@@ -330,6 +331,19 @@ class ChangesCollector(Model):
         return self
 
 
+class ConnectivityCollector(Model):
+    """Whether and how often connections are tried from this host.
+
+    `vpcs` are those that it can reach beside its own: by peering or a transit gateway. `tls_ports`
+    are those that speak TLS from the first byte.
+    """
+
+    enabled: bool = False
+    interval: Interval = 60.0
+    vpcs: tuple[VpcId, ...] = ()
+    tls_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)
+
+
 class Collectors(Model):
     """The collectors."""
 
@@ -337,6 +351,7 @@ class Collectors(Model):
     dns: DnsCollector = DnsCollector()
     flow_logs: FlowLogsCollector = FlowLogsCollector()
     changes: ChangesCollector = ChangesCollector()
+    connectivity: ConnectivityCollector = ConnectivityCollector()
 
     @model_validator(mode="after")
     def _apart(self) -> Collectors:

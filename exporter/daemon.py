@@ -17,6 +17,7 @@ from exporter.aws.imds import Host
 from exporter.aws.session import Aws
 from exporter.changes import ChangeQueue, Following
 from exporter.config import Account, Config
+from exporter.connectivity import Dialer, calls, listeners
 from exporter.dns import Line, Pace, Prober, Server, Unreachable, servers
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed
@@ -24,7 +25,16 @@ from exporter.flowlogs.ingest import Ingest, Report
 from exporter.flowlogs.sources.athena import Settings as AthenaSettings
 from exporter.flowlogs.sourcing import Settings
 from exporter.held import Key, Limits
-from exporter.model import Inventory, Scope, Unavailable, last_known
+from exporter.model import (
+    Endpoint,
+    Inventory,
+    Scope,
+    Unavailable,
+    by_port,
+    judged,
+    last_known,
+    ports_of,
+)
 from exporter.publisher import Publisher
 from exporter.queue import FlowLogClients, FlowLogs, Queue
 from exporter.schedule import Schedule, Task, Threads, where
@@ -36,13 +46,19 @@ log = structlog.get_logger()
 EVERYWHERE = Scope("", "")
 ACCOUNTS, INVENTORY, DNS, FLOW_LOGS = "accounts", "inventory", "dns", "flow_logs"
 CHANGES = "changes"
+CONNECTIVITY = "connectivity"
 # What people configure is asked for at every so many passes of the inventory.
 CONFIGURATION_EVERY = 5
 # What a queue brings comes at once: it is read more often than LookupEvents is asked, in seconds.
 EVENTS_EVERY = 30.0
 
 
-def limits(config: Config) -> Limits:
+def reachable(config: Config, host: Host | None) -> frozenset[str]:
+    """Return the VPCs that this host may judge by connecting: its own, and those it can reach."""
+    return frozenset({host.vpc_id} if host else ()) | set(config.collectors.connectivity.vpcs)
+
+
+def limits(config: Config, host: Host | None) -> Limits:
     """Return for how long what was seen may be judged, and the tags that become labels."""
     interval = config.collectors.inventory.interval
     return Limits(
@@ -51,14 +67,17 @@ def limits(config: Config) -> Limits:
         tag_labels=config.metrics.tag_labels,
         allowed=flow_log_settings(config).allowed,
         off=switched_off(config),
+        reachable=reachable(config, host),
     )
 
 
 def switched_off(config: Config) -> frozenset[str]:
     """Return the collectors that the configuration switches off."""
     enabled = {
+        DNS: config.collectors.dns.enabled,
         FLOW_LOGS: config.collectors.flow_logs.enabled,
         CHANGES: config.collectors.changes.enabled,
+        CONNECTIVITY: config.collectors.connectivity.enabled,
     }
     return frozenset(name for name, on in enabled.items() if not on)
 
@@ -104,6 +123,7 @@ class Daemon:
         self._lines: dict[str, Line] = {}
         self._readers: dict[Scope, FlowLogs] = {}
         self._trails: dict[Scope, Trail] = {}
+        self._dialer: Dialer | None = None
         self._accounts = Accounts(aws, clock, config, 0.0)
         self._configure(config)
 
@@ -139,15 +159,19 @@ class Daemon:
         self._begin()
 
     def _configure(self, config: Config) -> None:
-        self._servers: tuple[Server, ...] = servers(config.collectors.dns.resolvers, self._host)
+        dns = config.collectors.dns
+        found = servers(dns.resolvers, self._host) if dns.enabled else ()
+        self._servers: tuple[Server, ...] = found
         self._config = config
+        if config.collectors.connectivity.enabled and self._dialer is None:
+            self._dialer = Dialer(self._clock)  # reads the authorities that this host trusts
         # Half an interval less: passes do not come on the second.
         age = (CONFIGURATION_EVERY - 0.5) * config.collectors.inventory.interval
         self._configuration_age = age
         self._accounts = Accounts(self._aws, self._clock, config, age, self._accounts)
         # What was opened under another configuration is opened anew.
         self._opened: set[Scope] = set()
-        self._publisher.limit(limits(config))
+        self._publisher.limit(limits(config, self._host))
 
     def _begin(self) -> None:
         interval = self._config.collectors.inventory.interval
@@ -245,14 +269,24 @@ class Daemon:
             await self._follow_resolvers(scope, {e.vpc_id for e in endpoints.values() if e.has_dns})
             return {}
 
-        tasks = [
-            Task((INVENTORY, scope, ""), collectors.inventory.interval, list_inventory),
-            Task((DNS, scope, ""), collectors.dns.interval, find_names),
-        ]
+        async def connect() -> Mapping[str, str]:
+            assert self._dialer
+            return await self._connect(self._dialer, await self._listed(scope, listed))
+
+        tasks = [Task((INVENTORY, scope, ""), collectors.inventory.interval, list_inventory)]
         if collectors.flow_logs.enabled:
             tasks.append(await self._flow_logs(scope, listed))
         if collectors.changes.enabled:
             tasks.append(self._changes(scope))
+        connectivity = collectors.connectivity
+        if connectivity.enabled:
+            tasks.append(Task((CONNECTIVITY, scope, ""), connectivity.interval, connect))
+        else:
+            self._publisher.drop_dials(scope)
+        if collectors.dns.enabled:
+            tasks.append(Task((DNS, scope, ""), collectors.dns.interval, find_names))
+        else:
+            self._publisher.keep_resolvers(frozenset(), scope)
         self._schedule.start(*tasks)
         self._read_queues()
 
@@ -332,6 +366,27 @@ class Daemon:
         self._publisher.put_lookups(scope, prober.server.label, lookups)
         if prober.unasked:
             return {"resolver": f"it answers nothing; {prober.unasked} names were not asked for"}
+        return {}
+
+    async def _connect(self, dialer: Dialer, seen: Inventory) -> Mapping[str, str]:
+        """Connect to the endpoints of a scope that this host is in a position to judge."""
+        reach = reachable(self._config, self._host)
+        if not reach:
+            return {"position": "this host's VPC is not known, and no other one is configured"}
+        missing = _needed(seen, "endpoints", "interfaces")
+        if missing:
+            return missing
+        listening = listeners(filter(None, map(self._publisher.listed, self._publisher.scopes())))
+
+        def ports(endpoint: Endpoint) -> tuple[int, ...]:
+            return ports_of(endpoint.service_name, (), listening.get(endpoint.service_name, ()))
+
+        wanted = calls(seen, reach, ports, self._config.collectors.connectivity.tls_ports)
+        dials = await dialer.run(wanted)
+        self._publisher.put_dials(seen.scope, dials)
+        blind = [d for of in by_port(dials) for d in judged(of)[1]]
+        if blind:
+            return {"connections": f"{len(blind)} could not be tried: {blind[0].problem}"}
         return {}
 
     async def _listed(self, scope: Scope, listed: asyncio.Event) -> Inventory:

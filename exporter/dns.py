@@ -6,9 +6,9 @@ import asyncio
 import errno
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 import dns.asyncquery
 import dns.exception
@@ -29,7 +29,9 @@ from exporter.model import (
     Inventory,
     Lookup,
     Part,
+    ServiceDetail,
     Unavailable,
+    is_public,
     last_known,
 )
 
@@ -54,21 +56,6 @@ _LOCAL = frozenset(
     [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENETUNREACH, errno.EACCES]
 )
 
-# RFC 1918, 6598, 3927, 4193, 4291. `is_private` would also take in documentation networks.
-_PRIVATE = tuple(
-    ip_network(text)
-    for text in (
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "169.254.0.0/16",
-        "127.0.0.0/8",
-        "fc00::/7",
-        "fe80::/10",
-        "::1/128",
-    )
-)
 _RCODE_PROBLEMS = {"NXDOMAIN": "nxdomain", "REFUSED": "refused", "TIMEOUT": "timeout"}
 
 
@@ -97,11 +84,15 @@ class Server:
         vpc_id = endpoint.vpc_id
         if vpc_id in self.others or (self.vpcs is not None and vpc_id not in self.vpcs):
             return False
-        if name.kind != "private":
+        if name.kind in ("regional", "zonal"):
             return True  # public records: every resolver gives the same
         # In the VPC such a name leads to the gateway endpoint, on purpose.
-        inside = self.private is None or vpc_id in self.private
-        return inside and not endpoint.private_dns_inbound_only
+        on_purpose = name.kind == "private" and endpoint.private_dns_inbound_only
+        return self.inside(vpc_id) and not on_purpose
+
+    def inside(self, vpc_id: str) -> bool:
+        """Whether it answers for clients in a VPC: what it says is what they see."""
+        return self.private is None or vpc_id in self.private
 
 
 def servers(configured: tuple[Resolver, ...], host: Host | None) -> tuple[Server, ...]:
@@ -210,12 +201,9 @@ class Prober:
         Raises Unreachable, in a group, when queries cannot be sent from here.
         """
         zonal_too = self._passes % 10 == 0
-        endpoints = (last_known(inventory.endpoints) or {}).values()
         every = names = [
             (endpoint, name)
-            for endpoint in endpoints
-            if endpoint.has_dns
-            for name in endpoint.dns_names
+            for endpoint, name in names_of(inventory)
             if self.server.answers_for(endpoint, name)
         ]
         asked: list[Lookup] = []
@@ -275,6 +263,7 @@ class Prober:
             as_of=self.clock(),
             problem=problem,
             matches=matches,
+            inside=self.server.inside(endpoint.vpc_id),
         )
 
     async def _ask(self, name: str, kind: str) -> _Answer:
@@ -332,6 +321,29 @@ def _answer(response: dns.message.Message) -> _Answer:
     return _Answer(rcode, tuple(ordered), tuple(cnames), min(ttls, default=None))
 
 
+def names_of(inventory: Inventory) -> Iterator[tuple[Endpoint, DnsName]]:
+    """Yield every name to ask for, with its endpoint.
+
+    They are the endpoints' own, and where private DNS is off those that clients use for the service
+    itself: a hosted zone, a resolver rule, may lead them to an endpoint all the same.
+    """
+    details: dict[str, list[ServiceDetail]] = {}
+    for detail in (last_known(inventory.service_details) or {}).values():
+        details.setdefault(detail.service_name, []).append(detail)
+    for endpoint in (last_known(inventory.endpoints) or {}).values():
+        if not endpoint.has_dns:
+            continue
+        own = {name.name: name for name in endpoint.dns_names}
+        if not endpoint.private_dns_enabled:
+            for detail in details.get(endpoint.service_name, ()):
+                if endpoint.type in detail.types or not detail.types:
+                    for text in detail.proven_names:
+                        name = text.rstrip(".").lower()
+                        own.setdefault(name, DnsName(name, "service"))
+        for name_ in own.values():
+            yield endpoint, name_
+
+
 def record_types(endpoint: Endpoint, name: DnsName) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the record types that must be there, and those that may be.
 
@@ -343,7 +355,7 @@ def record_types(endpoint: Endpoint, name: DnsName) -> tuple[tuple[str, ...], tu
         return ("AAAA",), ()
     if kind == "dualstack":
         return ("A", "AAAA"), ()
-    if kind == "service-defined" and name.kind != "private":
+    if kind == "service-defined" and name.kind in ("regional", "zonal"):
         return ("A",), ("AAAA",)
     return ("A",), ()
 
@@ -380,5 +392,4 @@ def judge(
     if expected is None or set(addresses) <= set(expected):
         return None
     foreign = set(addresses) - set(expected)
-    public = any(all(a not in net for net in _PRIVATE) for a in foreign)
-    return "public_address" if public else "foreign_address"
+    return "public_address" if any(map(is_public, foreign)) else "foreign_address"

@@ -10,7 +10,7 @@ from exporter.analysis.related import Related
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
-from exporter.model import Change, Inventory, Lookup, Recorded, Scope, last_known
+from exporter.model import Change, Dial, Inventory, Lookup, Recorded, Scope, last_known
 from exporter.world import CollectorStatus, Estate, newest_first
 
 Key: TypeAlias = tuple[str, Scope, str]
@@ -21,7 +21,8 @@ class Limits:
     """For how many seconds a sight may be judged, and what else of the configuration matters here.
 
     `tag_labels` are tags that become labels of `_info`, `allowed` says by which sources flow
-    logs may be read, `off` are the collectors that are switched off.
+    logs may be read, `off` are the collectors that are switched off, `reachable` the VPCs that
+    this host may judge by connecting.
     """
 
     states: float = 900.0
@@ -29,6 +30,7 @@ class Limits:
     tag_labels: tuple[str, ...] = ()
     allowed: Allowed = attribute.ANY
     off: frozenset[str] = frozenset()
+    reachable: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class Held:
     lookups: dict[tuple[Scope, str], tuple[Lookup, ...]] = field(default_factory=dict)
     reports: dict[Scope, Report] = field(default_factory=dict)
     changes: dict[Scope, Recorded] = field(default_factory=dict)
+    dials: dict[Scope, tuple[Dial, ...]] = field(default_factory=dict)
     # The index of an inventory, as long as it is that inventory.
     _indexes: dict[Scope, tuple[Inventory, Index | None]] = field(default_factory=dict)
     # The same for what belongs to what.
@@ -64,6 +67,7 @@ class Held:
             dict(self.lookups),
             dict(self.reports),
             dict(self.changes),
+            dict(self.dials),
             self._indexes,
             self._related,
         )
@@ -119,6 +123,7 @@ class Held:
                 self.limits.allowed,
                 self.changes.get(scope, Recorded()),
                 self._touched(inventory, touching),
+                tuple(d for d in self.dials.get(scope, ()) if now - d.at <= self.limits.states),
             )
             for scope in sorted(self.inventories)
             if (inventory := self.inventory(scope, now))

@@ -85,6 +85,21 @@ DNS_NAME_PROBLEM = Metric(
     "no_answer, public_address or foreign_address.",
 )
 
+CONNECT_SUCCESS = Metric(
+    "privatelink_connect_success",
+    "gauge",
+    (*_ENDPOINT, "port"),
+    "1 when every address of the endpoint accepts TCP connections from this host at the port, "
+    "else 0; absent where this host is in no position to judge or could not try.",
+)
+CERTIFICATE_NOT_AFTER = Metric(
+    "privatelink_certificate_not_after_timestamp_seconds",
+    "gauge",
+    (*_ENDPOINT, "port"),
+    "When the certificate that the endpoint shows at the port expires, the earliest of its "
+    "addresses.",
+)
+
 FLOW_RECORDS = Metric(
     "privatelink_flow_records_total",
     "counter",
@@ -288,6 +303,8 @@ CATALOGUE: tuple[Metric, ...] = (
     DNS_ANSWERS_MATCH,
     DNS_LOOKUP_DURATION,
     DNS_NAME_PROBLEM,
+    CONNECT_SUCCESS,
+    CERTIFICATE_NOT_AFTER,
     FLOW_RECORDS,
     FLOW_BYTES,
     FLOW_PACKETS,

@@ -17,7 +17,7 @@ from exporter.aws.session import RequestKey
 from exporter.exposition import Exposition
 from exporter.flowlogs.ingest import Report
 from exporter.held import Held, Key, Limits
-from exporter.model import Inventory, Lookup, Recorded, Scope, last_known
+from exporter.model import Dial, Inventory, Lookup, Recorded, Scope, last_known
 from exporter.samples import samples
 from exporter.world import CollectorStatus, World
 
@@ -88,6 +88,7 @@ class Publisher:
         self._held.foreign.pop(scope, None)
         self._held.reports.pop(scope, None)
         self._held.changes.pop(scope, None)
+        self._held.dials.pop(scope, None)
         self._drop(lambda key: key[1] == scope)
         self._dirty.set()
 
@@ -129,6 +130,16 @@ class Publisher:
         """Take a resolver's pass."""
         if scope in self._held.scopes:
             self._held.lookups[scope, resolver] = lookups
+
+    def put_dials(self, scope: Scope, dials: tuple[Dial, ...]) -> None:
+        """Take what came of connecting from here."""
+        if scope in self._held.scopes:
+            self._held.dials[scope] = dials
+
+    def drop_dials(self, scope: Scope) -> None:
+        """Drop what came of connecting from here: it is no longer tried."""
+        self._held.dials.pop(scope, None)
+        self._drop(lambda key: key[:2] == ("connectivity", scope))
 
     def reported(self, scope: Scope) -> bool:
         """Whether something is held of the scope's flow logs."""
@@ -205,6 +216,7 @@ class Publisher:
             self._reload_ok(),
             {**cost.of_requests(requests), **self._spent()},
             held.limits.off,
+            held.limits.reachable,
         )
         waiting = tuple(
             " ".join(filter(None, (collector, scope.account, scope.region, part)))

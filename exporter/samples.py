@@ -20,6 +20,8 @@ from exporter.model import (
     Lookup,
     Unavailable,
     Zones,
+    by_port,
+    judged,
     last_known,
     target_groups_of,
 )
@@ -48,6 +50,7 @@ def samples(world: World) -> Iterator[Sample]:
     for estate in world.estates:
         yield from _endpoints(estate, tags)
         yield from _dns(estate)
+        yield from _connections(estate)
         yield from _flows(estate)
         yield from _rejects(estate, listeners, world.as_of)
         yield from _flow_logs(estate, world.as_of)
@@ -105,7 +108,9 @@ def _dns(estate: Estate) -> Iterator[Sample]:
     def kind(lookup: Lookup) -> tuple[str, str, str]:
         return lookup.endpoint_id, lookup.name.kind, lookup.resolver
 
-    current = sorted((x for x in estate.lookups if x.endpoint_id in present), key=kind)
+    # Names of the services are no names of endpoints: they are there to be judged by.
+    shown = (x for x in estate.lookups if x.name.kind != "service" and x.endpoint_id in present)
+    current = sorted(shown, key=kind)
     for (endpoint_id, name_kind, resolver), found in groupby(current, kind):
         of_kind = list(found)
 
@@ -137,6 +142,24 @@ def _dns(estate: Estate) -> Iterator[Sample]:
                     resolver=resolver,
                     problem=lookup.problem,
                 )
+
+
+def _connections(estate: Estate) -> Iterator[Sample]:
+    present = {endpoint.id for endpoint in estate.endpoints()}
+    for dials in by_port(d for d in estate.dials if d.endpoint_id in present):
+        of = {
+            "account": estate.scope.account,
+            "region": estate.scope.region,
+            "endpoint_id": dials[0].endpoint_id,
+            "port": str(dials[0].port),
+        }
+        told, blind = judged(dials)
+        accepted = all(d.problem is None for d in told)
+        if told and not (accepted and blind):
+            yield m.CONNECT_SUCCESS(float(accepted), **of)
+        ends = [d.not_after for d in dials if d.not_after is not None]
+        if ends:
+            yield m.CERTIFICATE_NOT_AFTER(min(ends), **of)
 
 
 def _flows(estate: Estate) -> Iterator[Sample]:

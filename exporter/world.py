@@ -14,6 +14,7 @@ from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
 from exporter.model import (
     Change,
+    Dial,
     Endpoint,
     EndpointService,
     FlowLog,
@@ -53,7 +54,8 @@ class Estate:
 
     `allowed` says by which sources flow logs may be read. `recorded` are the changes that were made
     there; `touched` has, by the id of an endpoint or service here, those that touch it, wherever
-    they were made, the newest first.
+    they were made, the newest first. `dials` are the connections
+    from here.
     """
 
     scope: Scope
@@ -64,6 +66,7 @@ class Estate:
     allowed: Allowed = attribute.ANY
     recorded: Recorded = field(default_factory=Recorded)
     touched: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
+    dials: tuple[Dial, ...] = ()
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -118,6 +121,8 @@ class World:
     costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
     # The collectors that are switched off.
     off: frozenset[str] = frozenset()
+    # The VPCs that this host is in or can reach, so that it may judge by connecting.
+    reachable: frozenset[str] = frozenset()
 
 
 def newest_first(changes: Iterable[Change]) -> tuple[Change, ...]:

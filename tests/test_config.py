@@ -22,6 +22,7 @@ collectors:
       - {address: "10.0.0.2", vpcs: [vpc-0a1b2c3d4e5f60718]}
       - {address: "[fd00:ec2::253]:53"}
   flow_logs: {interval: 1m, lookback: 30m}
+  connectivity: {enabled: true, interval: 2m, vpcs: [vpc-0a1b2c3d4e5f60718], tls_ports: [443, 8443]}
 storage: {path: ./state}
 """
 
@@ -36,6 +37,16 @@ def test_every_key_is_read() -> None:
         "[fd00:ec2::253]:53",
     ]
     assert config.collectors.flow_logs.lookback == 1800
+    connectivity = config.collectors.connectivity
+    assert (connectivity.enabled, connectivity.interval) == (True, 120)
+    assert connectivity.vpcs == ("vpc-0a1b2c3d4e5f60718",)
+    assert connectivity.tls_ports == (443, 8443)
+
+
+def test_names_need_not_be_asked_for() -> None:
+    """The DNS collector may be switched off; it is on where nothing is said."""
+    assert parse("", "x").collectors.dns.enabled
+    assert not parse("collectors: {dns: {enabled: false}}", "x").collectors.dns.enabled
 
 
 def test_nothing_is_needed() -> None:
@@ -46,6 +57,7 @@ def test_nothing_is_needed() -> None:
     assert collectors.flow_logs.enabled
     assert collectors.changes.enabled
     assert collectors.changes.interval == 300
+    assert not parse("", "x").collectors.connectivity.enabled
 
 
 FLOW_LOGS = "collectors:\n  flow_logs:\n    "
@@ -106,7 +118,7 @@ BAD = {
     ),
     "unknown key deep down, with its line": (
         "collectors:\n  dns:\n    intervall: 30s",
-        ["c:3: collectors.dns.intervall: unknown key; known here: interval, resolvers"],
+        ["c:3: collectors.dns.intervall: unknown key; known here: enabled, interval, resolvers"],
     ),
     "unknown key in a list": (
         "accounts:\n  - role: x\n    regions: [eu-west-1]",
@@ -159,6 +171,14 @@ BAD = {
         ["c:1: collectors.dns.resolvers[0].address: required"],
     ),
     "a key twice": ("storage: {path: a}\nstorage: {path: b}", ["c:2: storage: given twice"]),
+    "connecting to what is no VPC, at no port": (
+        "collectors:\n  connectivity:\n    vpcs: [shop]\n    tls_ports: [0, https]",
+        [
+            "c:3: collectors.connectivity.vpcs[0]: 'shop' does not look like vpc-0a1b2c3d4e5f60718",
+            "c:4: collectors.connectivity.tls_ports[0]: ",
+            "c:4: collectors.connectivity.tls_ports[1]: ",
+        ],
+    ),
     "an interval of nothing": (
         "collectors: {inventory: {interval: 0s}}",
         [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -222,6 +223,23 @@ def test_a_dead_resolver_delays_no_other(aws: SimulatorProcess, tmp_path: Path) 
             assert set(last.values()) == {0.0}
             problems = select(running.series(), m.DNS_NAME_PROBLEM.name, resolver=dead)
             assert {dict(labels)["problem"] for labels in problems} == {"timeout"}
+
+
+def test_names_are_not_asked_for(aws: SimulatorProcess, tmp_path: Path) -> None:
+    """Switched off by a reload, no answer is left; the rest goes on."""
+    config = aws.config(tmp_path / "config.yaml")
+    with exporter(aws.environment, tmp_path, f"--config.file={config}") as running:
+        assert select(settled(running), m.DNS_ANSWERS_MATCH.name)
+        aws.config(config, "    enabled: false\n")
+        running.process.send_signal(signal.SIGHUP)
+        until(lambda: not select(running.series(), m.DNS_ANSWERS_MATCH.name))
+        until(lambda: "dns" not in up(running.series()))
+        time.sleep(1.5)
+        series = running.series()
+        assert set(up(series)) == {"accounts", "inventory", "flow_logs"}
+        assert len(states(series)) == 6
+        assert not any("dns" in name for name, _ in series)
+        assert running.stop() == 0
 
 
 def test_stopping_takes_no_time(aws: SimulatorProcess, tmp_path: Path) -> None:

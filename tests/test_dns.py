@@ -8,7 +8,9 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import dns.flags
 import dns.message
@@ -27,6 +29,7 @@ from exporter.dns import (
     Prober,
     Server,
     Unreachable,
+    names_of,
     record_types,
     servers,
 )
@@ -40,6 +43,7 @@ from exporter.model import (
     NameKind,
     Part,
     Scope,
+    ServiceDetail,
     Unavailable,
 )
 
@@ -220,8 +224,6 @@ def test_a_zonal_name_that_is_wrong_is_asked_again() -> None:
 
 def test_unknown_addresses_make_the_match_unknown() -> None:
     """Without the endpoint's addresses an answer neither matches nor fails to."""
-    from dataclasses import replace
-
     blind = replace(estate(private("good.example.com")), interfaces=Unavailable("denied"))
     (lookup,), _ = probe(blind)
     assert (lookup.success, lookup.matches, lookup.problem) == (True, None, None)
@@ -290,6 +292,76 @@ def test_a_closed_port_is_a_timeout() -> None:
     assert (lookup.rcode, lookup.problem) == ("TIMEOUT", "timeout")
 
 
+def off(endpoint: Endpoint, *details: ServiceDetail) -> Inventory:
+    """The estate with this endpoint, and the services that AWS lists."""
+    return replace(
+        estate(),
+        endpoints=Known({endpoint.id: endpoint}, 0),
+        service_details=Known({str(i): d for i, d in enumerate(details)}, 0),
+    )
+
+
+def own_endpoint(**more: Any) -> Endpoint:
+    inventory = estate(DnsName("target.example.com", "regional"))
+    assert isinstance(inventory.endpoints, Known)
+    return replace(inventory.endpoints.value["vpce-1"], **more)
+
+
+def detail(*names: str, kind: str = "Interface", state: str = "verified") -> ServiceDetail:
+    return ServiceDetail(
+        f"svc-{kind}", "s", (kind,), private_dns_names=names, private_dns_state=state
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "details", "asked"),
+    [
+        ({}, [detail("good.example.com")], ["good.example.com"]),
+        ({}, [detail("Good.Example.Com.")], ["good.example.com"]),
+        ({}, [detail("*.wild.example.com")], ["*.wild.example.com"]),
+        ({}, [detail("a.example.com", "b.example.com")], ["a.example.com", "b.example.com"]),
+        ({"private_dns_enabled": True}, [detail("good.example.com")], []),
+        ({}, [detail("good.example.com", kind="Gateway")], []),
+        ({}, [detail("good.example.com", state="pendingVerification")], []),
+        ({}, [detail("good.example.com", state="")], ["good.example.com"]),
+        ({}, [detail("target.example.com")], []),
+        ({}, [detail()], []),
+        ({"service_name": "another"}, [detail("good.example.com")], []),
+        ({"type": "GatewayLoadBalancer"}, [detail(kind="GatewayLoadBalancer")], []),
+    ],
+    ids=str,
+)
+def test_the_service_s_own_names(
+    more: dict[str, Any], details: list[ServiceDetail], asked: list[str]
+) -> None:
+    """They are asked for where private DNS is off, once, where the provider has proven them."""
+    found = [
+        n.name for _, n in names_of(off(own_endpoint(**more), *details)) if n.kind == "service"
+    ]
+    assert found == asked
+
+
+def test_the_service_s_own_names_are_asked_of_the_vpc_s_resolver() -> None:
+    """Their answers are held against the endpoint; from outside its VPC they prove nothing."""
+    inventory = off(
+        own_endpoint(), detail("good.example.com", "public.example.com", "*.wild.example.com")
+    )
+    lookups, server = probe(inventory, vpcs=frozenset({"vpc-1"}))
+    assert [(x.name.kind, x.matches, x.problem) for x in lookups] == [
+        ("regional", True, None),
+        ("service", True, None),
+        ("service", False, "public_address"),
+        ("service", True, None),
+    ]
+    assert f"{WILDCARD_LABEL}.wild.example.com" in server.asked
+    assert {x.inside for x in lookups} == {True}
+    outside = Server("system", (("127.0.0.1", 9),), None, frozenset())
+    endpoint = own_endpoint()
+    assert not outside.answers_for(endpoint, DnsName("good.example.com", "service"))
+    assert outside.answers_for(endpoint, DnsName("target.example.com", "regional"))
+    assert not outside.inside(endpoint.vpc_id)
+
+
 @pytest.mark.parametrize(
     ("kind", "name_kind", "types"),
     [
@@ -297,6 +369,7 @@ def test_a_closed_port_is_a_timeout() -> None:
         ("ipv6", "regional", (("AAAA",), ())),
         ("dualstack", "private", (("A", "AAAA"), ())),
         ("service-defined", "private", (("A",), ())),
+        ("service-defined", "service", (("A",), ())),
         ("service-defined", "zonal", (("A",), ("AAAA",))),
     ],
 )

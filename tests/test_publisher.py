@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
 from exporter import metrics as m
 from exporter.flowlogs.ingest import Report
 from exporter.held import Limits
-from exporter.model import Endpoint, Inventory, Known, Recorded, Scope, Unavailable
+from exporter.model import Dial, Endpoint, Inventory, Known, Recorded, Scope, Unavailable
 from exporter.publisher import Publisher, Snapshot
 from tests.aws.cloudtrail import change
 from tests.harness import parse_series, select
@@ -126,6 +127,26 @@ def test_a_resolver_that_is_asked_no_more() -> None:
     snapshot = publish(made)
     assert [x.resolver for x in snapshot.world.estates[0].lookups] == ["new"]
     assert [s.part for s in snapshot.world.collectors if s.collector == "dns"] == ["new"]
+
+
+def test_connections_age_and_end() -> None:
+    """Old ones are not judged; none are left when it is no longer tried, or watched."""
+    made = publisher(OWNER, GUEST)
+    made.limit(Limits(states=900.0, reachable=frozenset({"vpc-1"})))
+    new, old = (Dial("vpce-1", ip_address("10.1.0.10"), 443, NOW - s, 0.1) for s in (800, 1000))
+    for scope in (OWNER, GUEST):
+        made.put_inventory(listing(scope, f"vpce-{scope.account}", owner=scope.account))
+        made.put_dials(scope, (new, old))
+        made.put_status(("connectivity", scope, ""), 0.1, {})
+    world = publish(made).world
+    assert [estate.dials for estate in world.estates] == [(new,), (new,)]
+    assert world.reachable == {"vpc-1"}
+    made.drop_dials(OWNER)
+    made.forget(GUEST)
+    made.put_dials(GUEST, (new,))
+    world = publish(made).world
+    assert [estate.dials for estate in world.estates] == [()]
+    assert "connectivity" not in {s.collector for s in world.collectors}
 
 
 def test_ready_once_is_ready() -> None:

@@ -12,8 +12,10 @@ from exporter.flowlogs.notes import Noted
 from exporter.flowlogs.passing import SourceReport
 from exporter.flowlogs.tally import Port
 from exporter.model import (
+    NO_ANSWER,
     Change,
     Connection,
+    Dial,
     DnsName,
     Endpoint,
     EndpointService,
@@ -24,6 +26,7 @@ from exporter.model import (
     LoadBalancer,
     LoadBalancerZone,
     Lookup,
+    NameKind,
     PrivateDnsName,
     Recorded,
     Scope,
@@ -99,6 +102,19 @@ TARGETS = (
     Target("10.9.0.10", 443, "", "draining", "Target.DeregistrationInProgress"),
 )
 
+DIALS = (
+    Dial(
+        "vpce-0a1",
+        ip_address("10.1.0.10"),
+        443,
+        NOW - 5,
+        0.002,
+        name="sqs.eu-west-1.amazonaws.com",
+        names=("sqs.eu-west-1.amazonaws.com",),
+        not_after=NOW + 864000,
+    ),
+    Dial("vpce-0a1", ip_address("10.1.1.10"), 443, NOW - 5, 3.0, NO_ANSWER),
+)
 
 REVOKED = Change(
     "e1",
@@ -122,10 +138,12 @@ DENIED = replace(
 )
 
 
-def lookup(name: str, problem: str | None, matches: bool | None) -> Lookup:
+def lookup(
+    name: str, problem: str | None, matches: bool | None, kind: NameKind = "private"
+) -> Lookup:
     return Lookup(
         "vpce-0a1",
-        DnsName(name, "private"),
+        DnsName(name, kind),
         "10.1.0.2:53",
         "NOERROR",
         (ip_address("203.0.113.10"),),
@@ -193,10 +211,13 @@ def fixed_world() -> World:
         (
             lookup("sqs.eu-west-1.amazonaws.com", "public_address", False),
             lookup("legacy.example.com", None, True),
+            # Of the service, not the endpoint: no metric has it.
+            lookup("sqs.eu-west-1.api.aws", "public_address", False, "service"),
         ),
         Report(counters, {"fl-0a1": NOW - 60}, sources, noted=noted, number=1),
         recorded=Recorded((DENIED, REVOKED), {(c.event, c.outcome): 1 for c in (DENIED, REVOKED)}),
         touched={ENDPOINT.id: (DENIED, REVOKED), SERVICE.id: (REVOKED,)},
+        dials=DIALS,
     )
     statuses = (
         CollectorStatus("inventory", SCOPE, "", NOW, 0.5, None, {"subnets": "denied"}),

@@ -10,12 +10,18 @@ from collections.abc import Iterable, Iterator
 
 from exporter.analysis import (
     acceptance,
+    availability_zones,
+    connectivity,
+    dns_resolution,
+    endpoint_policy,
     endpoint_state,
+    flow_log_coverage,
     flow_rejects,
     network_acl,
     nlb_listener,
     nlb_security_group,
     nlb_targets,
+    private_dns,
     route,
     security_group,
     service_availability_zones,
@@ -32,13 +38,19 @@ from exporter.model import Diagnosis, Facts, Finding
 
 ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (
     Check("endpoint_state", endpoint_state.judge),
+    Check("private_dns", private_dns.judge, NAMES),
+    Check("dns_resolution", dns_resolution.judge, NAMES, "dns"),
     Check("security_group", security_group.judge, NAMES | {"Gateway"}),
     Check("network_acl", network_acl.judge, NAMES | {"Gateway"}),
     Check("route", route.judge),
+    Check("availability_zones", availability_zones.judge, INTERFACES),
+    Check("endpoint_policy", endpoint_policy.judge),
 )
 # What is seen of a connection at its end: whatever is wrong at the provider explains it.
 SYMPTOMS: tuple[Check[EndpointCase], ...] = (
+    Check("connectivity", connectivity.judge, NAMES, "connectivity"),
     Check("flow_rejects", flow_rejects.judge, INTERFACES, "flow_logs"),
+    Check("flow_log_coverage", flow_log_coverage.judge, INTERFACES, "flow_logs"),
 )
 # A Gateway Load Balancer has a listener for everything, and no security group.
 _NLB = frozenset({"Interface"})

@@ -14,6 +14,8 @@ from exporter.analysis.judged import Unseen, need
 from exporter.analysis.related import Related
 from exporter.model import (
     Address,
+    Endpoint,
+    EndpointAssociation,
     Interface,
     Inventory,
     Network,
@@ -127,9 +129,17 @@ class Around:
             f"entries of prefix list {prefix_list_id}",
         )
 
+    def endpoints(self, vpc_id: str) -> tuple[Endpoint, ...]:
+        """Return the endpoints of a VPC, of every type and state; raises Unseen."""
+        return tuple(self._endpoints.get(vpc_id, ()))
+
+    def associations(self, endpoint_id: str) -> tuple[EndpointAssociation, ...]:
+        """Return what a Resource or ServiceNetwork endpoint reaches; raises Unseen."""
+        return tuple(self._associations.get(endpoint_id, ()))
+
     def service(self, service_name: str, endpoint_type: str) -> ServiceDetail | None:
         """Return what consumers see of a service; None where AWS lists none. Raises Unseen."""
-        need(self.inventory.service_details, "services")
+        self._covers("service_details", (service_name,))
         found = self._services.get(service_name, ())
         return next((d for d in found if endpoint_type in d.types or not d.types), None)
 
@@ -153,6 +163,12 @@ class Around:
         need(part, name.replace("_", " "))
         if not self.inventory.covers(name, ids):
             raise Unseen(f"{name.replace('_', ' ')}: not listed since this is there")
+
+    @cached_property
+    def zone_names(self) -> Mapping[str, str]:
+        """What this account calls the zones it has subnets in, by their ids; as last listed."""
+        subnets = (last_known(self.inventory.subnets) or {}).values()
+        return {subnet.zone_id: subnet.zone for subnet in subnets}
 
     @cached_property
     def _rules(self) -> Mapping[str, list[SecurityGroupRule]]:
@@ -201,6 +217,20 @@ class Around:
             for address in interface.addresses:
                 at[interface.vpc_id, address] = interface
         return in_vpc, at
+
+    @cached_property
+    def _endpoints(self) -> Mapping[str, list[Endpoint]]:
+        found: dict[str, list[Endpoint]] = {}
+        for endpoint in need(self.inventory.endpoints, "endpoints").values():
+            found.setdefault(endpoint.vpc_id, []).append(endpoint)
+        return found
+
+    @cached_property
+    def _associations(self) -> Mapping[str, list[EndpointAssociation]]:
+        found: dict[str, list[EndpointAssociation]] = {}
+        for one in need(self.inventory.endpoint_associations, "endpoint associations").values():
+            found.setdefault(one.endpoint_id, []).append(one)
+        return found
 
     @cached_property
     def _services(self) -> Mapping[str, list[ServiceDetail]]:

@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from exporter.analysis.around import Around
 from exporter.analysis.judged import Judged, Unseen, not_applicable, unknown
-from exporter.analysis.rules import Peer, host
+from exporter.analysis.rules import Peer
 from exporter.analysis.subnets import Subnets
 from exporter.model import (
     Address,
@@ -69,6 +69,40 @@ class World:
     def endpoint(self, endpoint_id: str) -> EndpointCase | None:
         """Return an endpoint by its id; None where no listing has it."""
         return self._by_id.get(endpoint_id)
+
+    def at_service(self, service_name: str) -> Mapping[Address, str]:
+        """Return whose each address is that endpoints have for a service, wherever they are.
+
+        An address that several have, in VPCs with the same network, is one of theirs.
+        """
+        return self._at_service.get(service_name, {})
+
+    def asked_about(self, scope: Scope) -> tuple[frozenset[str], bool]:
+        """Return the VPCs whose endpoints were asked for there, and whether everybody answered."""
+        return self._asked_about[scope]
+
+    @cached_property
+    def _asked_about(self) -> dict[Scope, tuple[frozenset[str], bool]]:
+        found = {}
+        for site in self.facts.sites:
+            known = last_known(site.inventory.endpoints) or {}
+            vpcs = frozenset(known[i].vpc_id for i, x in site.lookups.items() if x and i in known)
+            every = (x for lookups in site.lookups.values() for x in lookups)
+            found[site.scope] = vpcs, all(x.problem != "timeout" for x in every)
+        return found
+
+    @cached_property
+    def _at_service(self) -> dict[str, dict[Address, str]]:
+        found: dict[str, dict[Address, str]] = {}
+        for case in self.endpoints():
+            endpoint = case.endpoint
+            if endpoint.service_name and endpoint.state in ("available", "partial", "pending"):
+                interfaces = last_known(case.site.inventory.interfaces) or {}
+                own = found.setdefault(endpoint.service_name, {})
+                for i in endpoint.interface_ids:
+                    for address in interfaces[i].addresses if i in interfaces else ():
+                        own[address] = endpoint.id
+        return found
 
     @cached_property
     def changes(self) -> Mapping[str, tuple[Change, ...]]:
@@ -134,7 +168,7 @@ class EndpointCase:
     def targets(self) -> tuple[Target, ...]:
         """Each of its addresses, as its clients' packets find it; raises Unseen."""
         return tuple(
-            Target(i, address, Peer(host(address), frozenset(i.security_group_ids)))
+            Target(i, address, Peer.of(address, frozenset(i.security_group_ids)))
             for i in self.interfaces
             for address in i.addresses
         )

@@ -7,7 +7,7 @@ to whom nothing is to be opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
@@ -25,6 +25,7 @@ from exporter.model import (
     Rejected,
     Subnet,
     last_known,
+    ports_of,
 )
 
 # What opens a connection or answers that; where the format has no flags it may have.
@@ -94,7 +95,7 @@ class Demand:
 
 
 def ports(case: EndpointCase) -> Ports:
-    """Return the ports of an endpoint: told, else listened at or once accepted, else HTTPS."""
+    """Return the ports of an endpoint: told, listened at or once accepted, or AWS's usual ones."""
     if case.expected.ports:
         told = tuple(Port(TCP, number) for number in case.expected.ports)
         return Ports(told, True, "configured")
@@ -102,9 +103,9 @@ def ports(case: EndpointCase) -> Ports:
     listened = listeners(case)
     if listened:
         return Ports(tuple(sorted(listened | accepted)), False, "the provider's listeners")
-    name = case.endpoint.service_name
-    if name.startswith(("com.amazonaws.", "aws.")) and not name.startswith("com.amazonaws.vpce."):
-        return Ports(tuple(sorted(accepted | {Port(TCP, HTTPS)})), False, "an AWS service")
+    usual = {Port(TCP, number) for number in ports_of(case.endpoint.service_name)}
+    if usual:
+        return Ports(tuple(sorted(accepted | usual)), False, "an AWS service")
     return Ports(tuple(sorted(accepted)), False, "ports that accepted" if accepted else "")
 
 
@@ -173,7 +174,7 @@ def _placed(case: EndpointCase, network: Network) -> Client:
     # Address blocks may overlap between VPCs: then nothing tells in which of them it is.
     vpcs = {subnet.vpc_id for _, subnet in here or found}
     if len(vpcs) != 1:
-        return Client(Peer(network), ours=ours)
+        return Client(Peer.of(network), ours=ours)
     # A shared subnet is listed by several accounts: the endpoint's own sees most.
     scope, subnet = min(here or found, key=lambda place: place[0] != case.scope)
     around = case.world.around[scope]
@@ -183,12 +184,20 @@ def _placed(case: EndpointCase, network: Network) -> Client:
             interface = around.interface_at(subnet.vpc_id, network.network_address)
     groups = None if interface is None else frozenset(interface.security_group_ids)
     return Client(
-        Peer(network, groups), ours=ours, around=around, subnet=subnet, interface=interface
+        Peer.of(network, groups), ours=ours, around=around, subnet=subnet, interface=interface
     )
 
 
-def demands(case: EndpointCase) -> Iterator[Demand]:
-    """Yield what has to pass, strangers aside. Raises Unseen."""
+def demands(case: EndpointCase) -> Sequence[Demand]:
+    """Return what has to pass, strangers aside. Raises Unseen."""
+    key = "demands", case.endpoint.id
+    known: Sequence[Demand] | None = case.around.memo.get(key)
+    if known is None:
+        known = case.around.memo[key] = tuple(_demands(case))
+    return known
+
+
+def _demands(case: EndpointCase) -> Iterator[Demand]:
     served = ports(case)
     if not served.ports:
         return

@@ -21,9 +21,19 @@ _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
 
 def ec2(region: str, operation: str, *arguments: str, ids: Iterable[str]) -> str | None:
     """Return an EC2 command; None where an id or the Region does not look like one."""
+    return aws(region, "ec2", operation, *arguments, ids=ids)
+
+
+def aws(
+    region: str, service: str, operation: str, *arguments: str, ids: Iterable[str]
+) -> str | None:
+    """Return a command of the AWS CLI; None where an id or the Region does not look like one.
+
+    The shell takes every argument literally.
+    """
     if not _REGION.fullmatch(region) or not all(_ID.fullmatch(i) for i in ids):
         return None
-    return shlex.join(["aws", "ec2", operation, *arguments, "--region", region])
+    return shlex.join(["aws", service, operation, *arguments, "--region", region])
 
 
 def open_group(

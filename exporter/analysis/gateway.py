@@ -85,7 +85,7 @@ def leads(case: EndpointCase, table: RouteTable, networks: tuple[Network, ...]) 
         and leg.route.target == case.endpoint.id
         and leg.route.state.lower() != "blackhole"
         for network in networks
-        for leg in legs(case.around, table, Peer(network))
+        for leg in legs(case.around, table, Peer.of(network))
     )
 
 
@@ -192,7 +192,7 @@ def security_group(case: EndpointCase) -> Judged:
                 case.around,
                 interface.security_group_ids,
                 egress=True,
-                peer=Peer(network, frozenset()),
+                peer=Peer.of(network, frozenset()),
                 protocol=_AT.protocol,
                 port=_AT.number,
             )
@@ -234,7 +234,7 @@ def network_acl(case: EndpointCase) -> Judged:
     for subnet_id in sorted(found):
         acl = case.around.acl(subnet_id)
         versions = {c.version for c in case.around.subnet(subnet_id).cidrs}
-        asked = [Peer(n) for n in entries if n.version in versions]
+        asked = [Peer.of(n) for n in entries if n.version in versions]
         out = [
             acl_passes(case.around, acl, egress=True, peer=peer, ports=(HTTPS, HTTPS))
             for peer in asked

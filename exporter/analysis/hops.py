@@ -151,7 +151,7 @@ def _passage(
             around,
             balancer.security_group_ids,
             egress=True,
-            peer=Peer(host(address), frozenset(guards)),
+            peer=Peer.of(address, frozenset(guards)),
             protocol=protocol,
             port=door.port,
         )
@@ -169,7 +169,7 @@ def _passage(
             groups_admit(
                 around,
                 guards,
-                peer=Peer(source.network, theirs),
+                peer=Peer.of(source.network, theirs),
                 protocol=protocol,
                 port=door.port,
             ),

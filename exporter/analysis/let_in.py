@@ -115,7 +115,7 @@ def _peer(case: ServiceCase, consumer: EndpointCase, client: Client) -> Peer:
     where = client.subnet.vpc_id if client.subnet else consumer.endpoint.vpc_id
     if where == vpc_id:
         own = client.interface
-        return Peer(client.network, None if own is None else frozenset(own.security_group_ids))
+        return Peer.of(client.network, None if own is None else frozenset(own.security_group_ids))
     groups = {g for b in case.around.behind.balancers(case.service) for g in b.security_group_ids}
     refers = any(rule.referenced_group_id for rule in case.around.rules(sorted(groups)))
     peered = refers and any(
@@ -123,4 +123,4 @@ def _peer(case: ServiceCase, consumer: EndpointCase, client: Client) -> Peer:
         for table in case.around.tables(vpc_id)
         for route in table.routes
     )
-    return Peer(client.network, None if peered else frozenset())
+    return Peer.of(client.network, None if peered else frozenset())

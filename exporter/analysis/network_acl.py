@@ -125,7 +125,7 @@ def _nobody(case: EndpointCase, acls: dict[str, NetworkAcl]) -> Judged | None:
     for interface in case.interfaces:
         acl = acls[interface.subnet_id]
         for version in sorted({a.version for a in interface.addresses}):
-            everyone = Peer(EVERYONE[version])
+            everyone = Peer.of(EVERYONE[version])
             inward = [
                 acl_passes(
                     case.around, acl, egress=False, peer=everyone, protocol=protocol, ports=span
@@ -186,7 +186,7 @@ def _common_holes(case: EndpointCase) -> Iterator[tuple[str, Hop]]:
     for interface in case.interfaces:
         acl = case.around.acl(interface.subnet_id)
         for version in sorted({a.version for a in interface.addresses}):
-            everyone = Peer(EVERYONE[version])
+            everyone = Peer.of(EVERYONE[version])
             decision = acl_passes(case.around, acl, egress=True, peer=everyone, ports=EPHEMERAL)
             whole: dict[tuple[int, int], set[bool | None]] = {}
             for piece in decision.pieces:

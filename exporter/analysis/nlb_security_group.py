@@ -88,7 +88,7 @@ def _everyone(case: ServiceCase, group_ids: frozenset[str] | None) -> Iterator[P
     for version in (4, 6):
         family = f"ipv{version}"
         if own in (family, "dualstack") or (not own and family in offered):
-            yield Peer(EVERYONE[version], group_ids, anyone=group_ids is None)
+            yield Peer.of(EVERYONE[version], group_ids, anyone=group_ids is None)
 
 
 def _rules(asked: Iterable[tuple[Way, Decision]]) -> list[str]:

@@ -9,9 +9,9 @@ https://docs.aws.amazon.com/vpc/latest/userguide/infrastructure-security.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from exporter.analysis.around import Around
 from exporter.analysis.case import EndpointCase, Target
@@ -20,8 +20,6 @@ from exporter.analysis.judged import Unseen
 from exporter.analysis.routes import LOCAL, Leg, legs
 from exporter.analysis.rules import EPHEMERAL, Decision, Peer, acl_passes, groups_admit, networks
 from exporter.model import Address, Route, RouteTable
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -52,60 +50,52 @@ class Hop:
         return self.decision.resources if self.decision else self.ids
 
 
-class Way(NamedTuple):
-    """From a client to one address of an endpoint, at one port, and back."""
-
-    case: EndpointCase
-    client: Client
-    target: Target
-    port: Port
+# What decides over packets of a client's to one address of an endpoint at a port, and the replies.
+# Raises Unseen.
+Hops: TypeAlias = Callable[[EndpointCase, Client, Target, Port], Sequence[Hop]]
 
 
-Hops: TypeAlias = Callable[[Way], Iterable[Hop]]
-
-
-def ways(case: EndpointCase, client: Client, port: Port) -> Iterator[Way]:
-    """Yield the ways to each of the endpoint's addresses of the client's family; raises Unseen."""
-    version = client.peer.version
-    return (Way(case, client, t, port) for t in case.targets if t.peer.version == version)
-
-
-def security_groups(way: Way) -> Iterator[Hop]:
-    """Yield what the client's groups and the endpoint's say; raises Unseen."""
-    client, target = way.client, way.target
-    if client.interface is not None and client.around is not None:
-        own = client.interface.security_group_ids
-        yield _groups("client_security_group", client.around, own, True, target.peer, way.port)
-    groups = target.interface.security_group_ids or way.case.endpoint.security_group_ids
+def security_groups(
+    case: EndpointCase, client: Client, target: Target, port: Port
+) -> Sequence[Hop]:
+    """Return what the endpoint's groups say and the client's, where these are seen."""
+    groups = target.interface.security_group_ids or case.endpoint.security_group_ids
     if not groups:
         raise Unseen(f"security groups of {target.interface.id}: AWS names none")
-    yield _groups("endpoint_security_group", way.case.around, groups, False, client.peer, way.port)
+    ours = _groups("endpoint_security_group", case.around, groups, False, client.peer, port)
+    if client.interface is None or client.around is None:
+        return (ours,)
+    own = client.interface.security_group_ids
+    return _groups("client_security_group", client.around, own, True, target.peer, port), ours
 
 
 def _groups(
     at: str, around: Around, ids: tuple[str, ...], egress: bool, peer: Peer, port: Port
 ) -> Hop:
     key = at, ids, peer, port
-    found = around.memo.get(key)
+    found: Hop | None = around.memo.get(key)
     if found is None:
         decision = groups_admit(
             around, ids, egress=egress, peer=peer, protocol=port.protocol, port=port.number
         )
         found = around.memo[key] = Hop(at, decision.allowed, decision)
-    assert isinstance(found, Hop)
     return found
 
 
-def network_acls(way: Way) -> Iterator[Hop]:
-    """Yield what the network ACLs of both subnets say to packet and reply; raises Unseen."""
-    client, target = way.client, way.target
-    subnet_id = target.interface.subnet_id
-    if client.subnet is not None and client.subnet.id == subnet_id:
-        return  # not evaluated within one subnet
-    yield from _acl(way.case.around, subnet_id, client.peer, way.port, _IN_AND_BACK)
-    theirs = _of_client(way, Around.acl)
-    if theirs and client.around and client.subnet:
-        yield from _acl(client.around, client.subnet.id, target.peer, way.port, _OUT_AND_BACK)
+def network_acls(case: EndpointCase, client: Client, target: Target, port: Port) -> Sequence[Hop]:
+    """Return what the network ACLs of both subnets say to packet and reply."""
+    subnet_id, theirs = target.interface.subnet_id, client.subnet
+    if theirs is not None and theirs.id == subnet_id:
+        return ()  # not evaluated within one subnet
+    ours = _acl(case.around, subnet_id, client.peer, port, _IN_AND_BACK)
+    if theirs is None or client.around is None:
+        return ours
+    try:
+        return *ours, *_acl(client.around, theirs.id, target.peer, port, _OUT_AND_BACK)
+    except Unseen:
+        if theirs.vpc_id == case.endpoint.vpc_id:
+            raise
+        return ours  # the other VPC cannot be seen
 
 
 # Where a packet and its reply meet an ACL, and whether they are on their way out of the subnet.
@@ -119,9 +109,9 @@ def _acl(
     peer: Peer,
     port: Port,
     where: tuple[tuple[str, bool], tuple[str, bool]],
-) -> tuple[Hop, Hop]:
+) -> Sequence[Hop]:
     key = where, subnet_id, peer, port
-    found = around.memo.get(key)
+    found: Sequence[Hop] | None = around.memo.get(key)
     if found is None:
         acl, protocol = around.acl(subnet_id), port.protocol
         (there, out), (back, home) = where
@@ -130,42 +120,24 @@ def _acl(
         returns = acl_passes(
             around, acl, egress=home, peer=peer, protocol=protocol, ports=EPHEMERAL
         )
-        found = Hop(there, goes.allowed, goes), _reply(back, returns)
-        around.memo[key] = found
+        found = around.memo[key] = Hop(there, goes.allowed, goes), _reply(back, returns)
     return found
 
 
-def routes(way: Way) -> Iterator[Hop]:
-    """Yield whether the client's table leads to the endpoint, and the endpoint's back to it.
-
-    Raises Unseen.
-    """
-    client, target = way.client, way.target
-    back = _route("endpoint_route", way.case.around, target.interface.subnet_id, client.peer)
-    if client.around is None or client.subnet is None or not _of_client(way, Around.table):
-        yield back
-        return
-    there = _route("client_route", client.around, client.subnet.id, target.peer)
-    if there.allowed is None and back.allowed is None and _peered(there.route, back.route):
-        return
-    yield there
-    yield back
-
-
-def _of_client(way: Way, find: Callable[[Around, str], T]) -> T | None:
-    """Return what is in force in the client's subnet; None where the client cannot be seen.
-
-    Raises Unseen in the endpoint's own VPC.
-    """
-    client = way.client
-    if client.subnet is None or client.around is None:
-        return None
+def routes(case: EndpointCase, client: Client, target: Target, port: Port) -> Sequence[Hop]:
+    """Return whether the client's table leads to the endpoint, and the endpoint's back to it."""
+    back = _route("endpoint_route", case.around, target.interface.subnet_id, client.peer)
+    if client.around is None or client.subnet is None:
+        return (back,)
     try:
-        return find(client.around, client.subnet.id)
+        there = _route("client_route", client.around, client.subnet.id, target.peer)
     except Unseen:
-        if client.subnet.vpc_id == way.case.endpoint.vpc_id:
+        if client.subnet.vpc_id == case.endpoint.vpc_id:
             raise
-        return None
+        return (back,)  # the other VPC cannot be seen
+    if there.allowed is None and back.allowed is None and _peered(there.route, back.route):
+        return ()  # one peering connection both ways: it has no tables of its own
+    return there, back
 
 
 def _reply(at: str, decision: Decision) -> Hop:
@@ -212,7 +184,7 @@ def _leg(at: str, table: RouteTable, leg: Leg, version: int) -> Hop:
 
 
 def _peered(one: Route | None, other: Route | None) -> bool:
-    """Whether both sides go by the same peering connection, which has no tables of its own."""
+    """Whether both sides go by the same peering connection."""
     if one is None or other is None:
         return False
     return one.target == other.target and one.target.startswith("pcx-")
@@ -254,14 +226,18 @@ def met(case: EndpointCase, demand: Demand, hops: Hops) -> Met:
 def _at(case: EndpointCase, demand: Demand, port: Port, hops: Hops) -> Met:
     unsure: Met | None = None
     holes: tuple[Hop, ...] = ()
-    for way in ways(case, demand.client, port):
-        for hop in hops(way):
+    client = demand.client
+    version = client.peer.version
+    for target in case.targets:
+        if target.peer.version != version:
+            continue
+        for hop in hops(case, client, target, port):
             if hop.allowed is False:
-                return Met(demand, False, port, hop, way.target.address)
+                return Met(demand, False, port, hop, target.address)
             if hop.allowed is None and unsure is None:
-                unsure = Met(demand, None, port, hop, way.target.address)
+                unsure = Met(demand, None, port, hop, target.address)
             if hop.partly:
                 holes = (*holes, hop)
-    if unsure is not None and not demand.client.proven:
+    if unsure is not None and not client.proven:
         return unsure
     return Met(demand, True, port, holes=holes)

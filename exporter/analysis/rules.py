@@ -14,9 +14,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_network, summarize_address_range
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_network,
+    summarize_address_range,
+)
 from itertools import pairwise
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -44,18 +51,30 @@ class Peer:
     other: what was decided over it is remembered by it.
     """
 
-    network: Network
+    version: int
+    first: int
+    last: int
     group_ids: frozenset[str] | None = None
     anyone: bool = False
-    version: int = field(init=False)
-    first: int = field(init=False)
-    last: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        network = self.network
-        object.__setattr__(self, "version", network.version)
-        object.__setattr__(self, "first", int(network.network_address))
-        object.__setattr__(self, "last", int(network.broadcast_address))
+    @classmethod
+    def of(
+        cls,
+        who: Network | Address,
+        group_ids: frozenset[str] | None = None,
+        anyone: bool = False,
+    ) -> Peer:
+        """Return the peer that has one address, or every address of a network."""
+        if isinstance(who, IPv4Address | IPv6Address):
+            return cls(who.version, int(who), int(who), group_ids, anyone)
+        return cls(who.version, *span(who), group_ids, anyone)
+
+    @property
+    def network(self) -> Network:
+        """Its addresses."""
+        length = (32 if self.version == 4 else 128) - (self.last - self.first).bit_length()
+        kind = IPv4Network if self.version == 4 else IPv6Network
+        return kind((self.first, length))
 
 
 class Piece(NamedTuple):

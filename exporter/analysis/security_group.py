@@ -70,7 +70,7 @@ def _nobody(case: EndpointCase, groups: tuple[str, ...]) -> Judged | None:
             groups_admit(
                 case.around,
                 groups,
-                peer=Peer(EVERYONE[version], anyone=True),
+                peer=Peer.of(EVERYONE[version], anyone=True),
                 protocol=port.protocol,
                 port=port.number,
             )

@@ -35,6 +35,7 @@ from exporter.model.network import (
     Vpc,
     VpcAttributes,
     addresses_of,
+    is_public,
     network_acl_of,
     route_table_of,
 )
@@ -50,6 +51,7 @@ from exporter.model.part import (
     last_known,
     settle,
 )
+from exporter.model.ports import is_aws_service, ports_of, tcp_ports
 from exporter.model.service import (
     SERVICE_STATES,
     TARGET_STATES,
@@ -64,12 +66,23 @@ from exporter.model.service import (
     TargetGroup,
     service_state,
 )
-from exporter.model.traffic import Accepted, Dial, Rejected, Side, Traffic
+from exporter.model.traffic import (
+    NO_ANSWER,
+    Accepted,
+    Dial,
+    Rejected,
+    Side,
+    Traffic,
+    by_port,
+    covers,
+    judged,
+)
 from exporter.model.zones import Zones, target_groups_of
 
 __all__ = [
     "ACTIONS",
     "ENDPOINT_STATES",
+    "NO_ANSWER",
     "SERVICE_STATES",
     "STATES",
     "TARGET_STATES",
@@ -129,13 +142,20 @@ __all__ = [
     "VpcAttributes",
     "Zones",
     "addresses_of",
+    "by_port",
     "carry",
     "classify_name",
+    "covers",
     "endpoint_state",
+    "is_aws_service",
+    "is_public",
+    "judged",
     "last_known",
     "network_acl_of",
+    "ports_of",
     "route_table_of",
     "service_state",
     "settle",
     "target_groups_of",
+    "tcp_ports",
 ]

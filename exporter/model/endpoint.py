@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias
 
 from exporter.model.part import Scope
 
-NameKind: TypeAlias = Literal["regional", "zonal", "private"]
+# "service" is a name that is not the endpoint's: the service's own, where private DNS is off.
+NameKind: TypeAlias = Literal["regional", "zonal", "private", "service"]
 
 # VpcEndpoint.State as the EC2 API reference lists it, in Prometheus's spelling. "unknown" is ours:
 # a state that AWS has added since, or one we have not been able to see for too long.
@@ -130,6 +131,15 @@ class ServiceDetail:
     policy_supported: bool = False
     acceptance_required: bool = False
     ip_address_types: tuple[str, ...] = ()
+
+    @property
+    def proven_names(self) -> tuple[str, ...]:
+        """The private names that consumers may use: none that the owner has not proven as theirs.
+
+        https://docs.aws.amazon.com/vpc/latest/privatelink/manage-dns-names.html
+        """
+        unproven = self.private_dns_state.lower() in ("pendingverification", "failed")
+        return () if unproven else self.private_dns_names
 
 
 _ENDPOINT_ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+(-[a-z]+-\d+)?[a-z]$")

@@ -42,8 +42,12 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All accounts and Regions at one moment; `off` are the collectors that are switched off."""
+    """All accounts and Regions at one moment; `off` are the collectors that are switched off.
+
+    `reachable` are the VPCs that this host is in or can reach, so that it may judge by connecting.
+    """
 
     as_of: float
     sites: tuple[Site, ...] = ()
     off: frozenset[str] = frozenset()
+    reachable: frozenset[str] = frozenset()

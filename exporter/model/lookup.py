@@ -15,6 +15,8 @@ class Lookup:
     `rcode` is the response code's name, or "TIMEOUT". `ttl` in seconds, the least of the answer's.
     `matches` is whether there are answers and all of them are the endpoint's own addresses; None
     while those are unknown. `problem` is the value of the label of that name, None without one.
+    `inside` is whether the resolver answers for clients in the endpoint's VPC: what it says is what
+    they see.
     """
 
     endpoint_id: str
@@ -29,6 +31,7 @@ class Lookup:
     as_of: float
     problem: str | None
     matches: bool | None
+    inside: bool = True
 
     @property
     def success(self) -> bool:

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
+
+# RFC 1918, 6598, 3927, 4193, 4291. `is_private` would also take in documentation networks.
+_NOT_PUBLIC = tuple(
+    ip_network(text)
+    for text in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "127.0.0.0/8",
+        "fc00::/7",
+        "fe80::/10",
+        "::1/128",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +188,11 @@ class PrefixList:
 def addresses_of(texts: Iterator[str]) -> tuple[Address, ...]:
     """Return the addresses, sorted by family and value; raises ValueError on any other text."""
     return tuple(sorted({ip_address(text) for text in texts}, key=lambda a: (a.version, int(a))))
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is of the internet: of no block that is kept for private use."""
+    return all(address not in network for network in _NOT_PUBLIC)
 
 
 def network_acl_of(subnet: Subnet, acls: Mapping[str, NetworkAcl]) -> NetworkAcl | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -10,6 +10,8 @@ from exporter.model.flow_log import Action, FlowLog
 from exporter.model.network import Address
 
 Side: TypeAlias = Literal["endpoint", "client"]
+# The problem of a dial that was not answered at all: dropped on the way, there or back.
+NO_ANSWER = "no answer in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,11 @@ class Traffic:
 class Dial:
     """What came of connecting to one address and port of an endpoint from this host.
 
-    `problem` says why no TCP connection came about, `tls_problem` why no TLS handshake did or what
-    is wrong with the certificate; None where nothing is, or where that was not tried. `name` was
-    sent as SNI. `names` and `not_after` (seconds since the epoch) are the certificate's.
+    `problem` says why no TCP connection came about (NO_ANSWER, or the error), `tls_problem` why no
+    TLS handshake did or what is wrong with the certificate; None where nothing is, or where that
+    was not tried. `local` is whether the problem is this host's own, which says nothing of the
+    endpoint. `duration` is how long the TCP connection took, in seconds. `name` was sent as SNI.
+    `names` and `not_after` (seconds since the epoch) are the certificate's.
     """
 
     endpoint_id: str
@@ -86,3 +90,38 @@ class Dial:
     tls_problem: str | None = None
     names: tuple[str, ...] = ()
     not_after: float | None = None
+    local: bool = False
+
+
+def judged(dials: Iterable[Dial]) -> tuple[tuple[Dial, ...], tuple[Dial, ...]]:
+    """Return the dials that say something of the endpoint, and those that failed on this host.
+
+    The latter without an address family of which nothing could be tried from here while the other
+    one could: this host does not speak it, and is in no position to judge it.
+    """
+    found = tuple(dials)
+    told = tuple(dial for dial in found if not dial.local)
+    spoken = {dial.address.version for dial in told}
+    return told, tuple(
+        dial for dial in found if dial.local and (not told or dial.address.version in spoken)
+    )
+
+
+def by_port(dials: Iterable[Dial]) -> tuple[tuple[Dial, ...], ...]:
+    """Return the dials of each endpoint and port together, by these."""
+    found: dict[tuple[str, int], list[Dial]] = {}
+    for dial in dials:
+        found.setdefault((dial.endpoint_id, dial.port), []).append(dial)
+    return tuple(tuple(found[key]) for key in sorted(found))
+
+
+def covers(names: Iterable[str], name: str) -> bool:
+    """Return whether a certificate with these DNS names is for a name.
+
+    A star stands for the whole first label and for nothing else.
+    https://www.rfc-editor.org/rfc/rfc6125#section-6.4.3
+    """
+    wanted = name.rstrip(".").lower()
+    _, _, parent = wanted.partition(".")
+    wild = f"*.{parent}" if "." in parent else None
+    return any(one.rstrip(".").lower() in (wanted, wild) for one in names)

@@ -42,6 +42,7 @@ def endpoint(world: World, endpoint_id: str) -> Json | None:
                 "provider": _provider(world, found),
                 "rejected": _rejected(estate, found, world.as_of),
                 "changes": changes.of_one(estate, found.id),
+                "dials": _dials(estate, found),
             }
     return None
 
@@ -165,6 +166,28 @@ def _rejected(estate: Estate, endpoint: Endpoint, now: float) -> Json:
         }
         for top in estate.report.noted.top(endpoint.id, now)
     ]
+
+
+def _dials(estate: Estate, endpoint: Endpoint) -> Json:
+    """What came of connecting from here; None where that was not tried."""
+    found = [
+        {
+            "address": str(dial.address),
+            "port": dial.port,
+            "tried_at": rfc3339(dial.at),
+            "duration_seconds": round(dial.duration, 6),
+            "problem": dial.problem,
+            "local": dial.local,
+            "sni": dial.name or None,
+            "tls_problem": dial.tls_problem,
+            "certificate": None
+            if dial.not_after is None
+            else {"names": list(dial.names), "not_after": rfc3339(dial.not_after)},
+        }
+        for dial in estate.dials
+        if dial.endpoint_id == endpoint.id
+    ]
+    return found or None
 
 
 def _address(text: str) -> str | None:

@@ -46,6 +46,7 @@ from exporter.model import (
     Vpc,
     VpcAttributes,
     classify_name,
+    is_public,
 )
 
 N = TypeVar("N")
@@ -140,6 +141,8 @@ class Lab:
     changes: tuple[Any, ...] = ()
     expected: dict[str, Expected] = field(default_factory=dict)
     blind: dict[str, str] = field(default_factory=dict)
+    # The VPCs that this host is in or can reach.
+    reachable: set[str] = field(default_factory=set)
 
     def add(self, listing: str, noun: N) -> N:
         self.listings[listing][noun.id] = noun  # type: ignore[attr-defined]  # all nouns have one
@@ -247,7 +250,10 @@ class Lab:
         private_name: str | None = None,
         **more: Any,
     ) -> Endpoint:
-        """An available interface endpoint with an interface at each address, and its names."""
+        """An available interface endpoint with an interface at each address, and its names.
+
+        The service has `private_name`; the endpoint too, unless `private_dns_enabled` is False.
+        """
         endpoint_id = new_id("vpce")
         groups = tuple(groups)
         interfaces = tuple(
@@ -258,7 +264,7 @@ class Lab:
         domain = f"{service.rsplit('.', 1)[-1]}.{self.scope.region}.vpce.amazonaws.com"
         names: list[DnsName] = [classify_name(f"{base}.{domain}", endpoint_id)]
         names += [classify_name(f"{base}-{i.zone}.{domain}", endpoint_id) for i in interfaces]
-        if private_name:
+        if private_name and more.get("private_dns_enabled", True):
             names.append(DnsName(private_name, "private"))
         found = Endpoint(
             endpoint_id,
@@ -394,6 +400,48 @@ class Lab:
             ),
         )
 
+    def answer(
+        self,
+        endpoint: Endpoint,
+        name: DnsName,
+        *answers: str,
+        resolver: str = "10.0.0.2:53",
+        rcode: str = "NOERROR",
+        problem: str | None = None,
+        **more: Any,
+    ) -> Lookup:
+        """Add what a resolver of the VPC answers for a name of the endpoint."""
+        found = tuple(map(ip_address, answers))
+        interfaces = self.listings["interfaces"]
+        own = tuple(a for i in endpoint.interface_ids for a in interfaces[i].addresses)
+        foreign = set(found) - set(own)
+        if rcode != "NOERROR":
+            problem = {"NXDOMAIN": "nxdomain", "SERVFAIL": "servfail"}.get(rcode, rcode.lower())
+        elif not found:
+            problem = "no_answer"
+        elif foreign:
+            problem = "public_address" if any(map(is_public, foreign)) else "foreign_address"
+        fields: dict[str, Any] = {
+            "expected": own,
+            "problem": problem,
+            "matches": bool(found) and not foreign,
+            **more,
+        }
+        lookup = Lookup(
+            endpoint.id,
+            name,
+            resolver,
+            rcode,
+            found,
+            cnames=(),
+            ttl=60,
+            duration=0.01,
+            as_of=NOW,
+            **fields,
+        )
+        self.lookups[endpoint.id] = (*self.lookups.get(endpoint.id, ()), lookup)
+        return lookup
+
     def inventory(self) -> Inventory:
         parts: dict[str, Any] = {n: Known(found, NOW) for n, found in self.listings.items()}
         kept = {name: Everything() for name in self.listings}
@@ -413,7 +461,8 @@ class Lab:
 
 
 def facts(*labs: Lab, off: Iterable[str] = ()) -> Facts:
-    return Facts(NOW, tuple(lab.site() for lab in labs), frozenset(off))
+    reachable = frozenset(vpc_id for lab in labs for vpc_id in lab.reachable)
+    return Facts(NOW, tuple(lab.site() for lab in labs), frozenset(off), reachable)
 
 
 def diagnosis(noun: Endpoint | EndpointService, *labs: Lab, off: Iterable[str] = ()) -> Diagnosis:

@@ -113,7 +113,7 @@ def test_the_way_is_as_open_as_the_second_evaluator_says(
     endpoint = lab.add_endpoint(vpc, {str(address): where}, [groups[1]])
     case = World(facts(lab)).endpoint(endpoint.id)
     assert case is not None
-    peer = Peer(ip_network(CLIENT), frozenset([groups[0].id]))
+    peer = Peer.of(ip_network(CLIENT), frozenset([groups[0].id]))
     seen = Client(peer, around=case.around, subnet=app, interface=client)
     demand = Demand(seen, (Port(6, 443),), True)
     found = {name: met(case, demand, hops).allowed for name, hops in HOPS.items()}

@@ -41,7 +41,7 @@ def admitted(
     group = lab.add_group(lab.add_vpc("10.0.0.0/16"), *rules)
     known = None if groups is None else frozenset(groups)
     around = Around(lab.inventory())
-    peer = Peer(ip_network(source), known)
+    peer = Peer.of(ip_network(source), known)
     return groups_admit(around, [group.id], egress=egress, peer=peer, protocol=protocol, port=port)
 
 
@@ -148,7 +148,7 @@ def test_rules_that_were_not_seen_are_not_absent() -> None:
     lab.instead["security_group_rules"] = DENIED
     with pytest.raises(Unseen, match="AccessDenied"):
         admitted("10.1.2.3/32", lab=lab)
-    peer = Peer(ip_network("10.1.2.3/32"))
+    peer = Peer.of(ip_network("10.1.2.3/32"))
     with pytest.raises(Unseen, match="sg-1: it was not listed"):
         groups_admit(Around(Lab().inventory()), ["sg-1"], peer=peer, port=443)
 
@@ -167,7 +167,7 @@ def entry(
 
 def passes(judged: NetworkAcl, *, egress: bool, peer: Network, ports: tuple[int, int]) -> Decision:
     around = Around(Lab().inventory())
-    return acl_passes(around, judged, egress=egress, peer=Peer(peer), ports=ports)
+    return acl_passes(around, judged, egress=egress, peer=Peer.of(peer), ports=ports)
 
 
 def acl(*entries: NetworkAclEntry) -> NetworkAcl:
@@ -312,7 +312,7 @@ def test_groups_decide_as_the_second_evaluator(
         Around(lab.inventory()),
         [group.id],
         egress=egress,
-        peer=Peer(peer, groups),
+        peer=Peer.of(peer, groups),
         protocol=protocol,
         port=port,
     )

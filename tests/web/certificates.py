@@ -44,13 +44,22 @@ class Authority:
         )
         self.pem = signed.public_bytes(serialization.Encoding.PEM)
 
-    def sign(self, name: str, *sans: x509.GeneralName, client: bool = False) -> Pair:
-        """Return a certificate for a server on this host, or for a client with these names."""
+    def sign(
+        self,
+        name: str,
+        *sans: x509.GeneralName,
+        client: bool = False,
+        ends: datetime.timedelta = DAY,
+    ) -> Pair:
+        """Return a certificate for a server on this host, or for a client with these names.
+
+        It began a day before now, or before it `ends`, which is from now.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         own = sans or (x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1")))
         signed = (
-            _builder(_named(name), key, self._name)
+            _builder(_named(name), key, self._name, ends)
             .add_extension(x509.SubjectAlternativeName(own), critical=False)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(_usage(signs_others=False), critical=True)
@@ -82,7 +91,10 @@ def _named(name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, key: ec.EllipticCurvePrivateKey, issuer: x509.Name
+    subject: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: x509.Name,
+    ends: datetime.timedelta = DAY,
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -91,8 +103,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - DAY)
-        .not_valid_after(now + DAY)
+        .not_valid_before(min(now, now + ends) - DAY)
+        .not_valid_after(now + ends)
         # Python 3.13's clients are strict: RFC 5280 §4.2.1.1 to §4.2.1.3 want these.
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
