@@ -236,7 +236,7 @@ def test_names_are_not_asked_for(aws: SimulatorProcess, tmp_path: Path) -> None:
         until(lambda: "dns" not in up(running.series()))
         time.sleep(1.5)
         series = running.series()
-        assert set(up(series)) == {"accounts", "inventory", "flow_logs"}
+        assert set(up(series)) == {"accounts", "inventory", "flow_logs", "changes"}
         assert len(states(series)) == 6
         assert not any("dns" in name for name, _ in series)
         assert running.stop() == 0
