@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from exporter.analysis.related import Related
+from exporter.config import EndpointSettings
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
@@ -21,16 +22,17 @@ class Limits:
     """For how many seconds a sight may be judged, and what else of the configuration matters here.
 
     `tag_labels` are tags that become labels of `_info`, `allowed` says by which sources flow
-    logs may be read, `off` are the collectors that are switched off, `reachable` the VPCs that
-    this host may judge by connecting.
+    logs may be read, `reachable` are the VPCs that this host may judge by connecting, `endpoints`
+    what AWS cannot tell of endpoints; `off` are the collectors that do not run.
     """
 
     states: float = 900.0
     configuration: float = 900.0
     tag_labels: tuple[str, ...] = ()
     allowed: Allowed = attribute.ANY
-    off: frozenset[str] = frozenset()
     reachable: frozenset[str] = frozenset()
+    endpoints: tuple[EndpointSettings, ...] = ()
+    off: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

@@ -107,6 +107,11 @@ def test_who_changed_what(aws: SimulatorProcess, tmp_path: Path) -> None:
         }
         assert events(running, "services", scenario(aws, "no-listener")) == ["DeleteListener"]
 
+        cause = running.json(f"/api/v1/endpoints/{closed}")["diagnosis"]["root_cause"]
+        assert cause["check"] == "security_group"
+        assert "RevokeSecurityGroupIngress on sg-" in cause["evidence"][-1]
+        assert "by role/operator (session console) from 198.51.100.31" in cause["evidence"][-1]
+
         every = running.json("/api/v1/changes")
         assert every["unavailable"] == []
         moments = [c["at"] for c in every["changes"]]

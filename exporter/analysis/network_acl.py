@@ -82,40 +82,53 @@ def _failed(case: EndpointCase, blocked: list[Met]) -> Judged:
             *words.several([one.hop.by for one in blocked if one.hop], 3),
             *words.several(seen, 3),
         ],
-        fixes.lines(_opening(case, one) for one in blocked),
+        fixes.lines(_openings(case, blocked)),
     )
 
 
-def _opening(case: EndpointCase, one: Met) -> str | None:
-    """The command that adds an entry which lets a client's packets or the answers pass."""
-    hop, client = one.hop, one.demand.client
-    if hop is None or hop.decision is None or one.address is None:
-        return None
-    theirs = hop.at.startswith("client") and client.around is not None
-    around = client.around if theirs and client.around is not None else case.around
-    peer = host(one.address) if theirs else client.network
-    if not theirs and client.subnet is not None:
-        # An ACL has few entries: one for the subnet, not one for each client.
-        peer = next((c for c in client.subnet.cidrs if c.version == peer.version), peer)
-    acl = (last_known(around.inventory.network_acls) or {}).get(hop.resources[0])
-    number = acl and _free(acl, hop.decision)
-    if not acl or not number:
-        return None
-    ports = EPHEMERAL if hop.at in _REPLIES else (one.port.number, one.port.number)
-    egress = hop.at.endswith("_out")
-    region = around.inventory.scope.region
-    return fixes.open_acl(region, acl.id, number, peer, one.port.protocol, ports, egress)
+def _openings(case: EndpointCase, blocked: list[Met]) -> Iterator[str | None]:
+    """Yield the commands that add entries which let the clients' packets or the answers pass."""
+    numbers: dict[str, set[int]] = {}
+    done = set()
+    for one in blocked:
+        hop, client = one.hop, one.demand.client
+        if hop is None or hop.decision is None or one.address is None:
+            continue
+        theirs = hop.at.startswith("client") and client.around is not None
+        around = client.around if theirs and client.around is not None else case.around
+        peer = host(one.address) if theirs else client.network
+        if not theirs and client.subnet is not None:
+            # An ACL has few entries: one for the subnet, not one for each client.
+            peer = next((c for c in client.subnet.cidrs if c.version == peer.version), peer)
+        acl = (last_known(around.inventory.network_acls) or {}).get(hop.resources[0])
+        entry = hop.at, hop.resources[0], peer, one.port
+        if acl is None or entry in done:
+            continue
+        done.add(entry)
+        number = _free(acl, hop.decision, numbers.setdefault(acl.id, set()))
+        ports = EPHEMERAL if hop.at in _REPLIES else (one.port.number, one.port.number)
+        egress = hop.at.endswith("_out")
+        region = around.inventory.scope.region
+        if number is not None:
+            yield fixes.open_acl(region, acl.id, number, peer, one.port.protocol, ports, egress)
 
 
-def _free(acl: NetworkAcl, decision: Decision) -> int | None:
-    """Return a free number before the entry that decides; after all others where none does."""
+def _free(acl: NetworkAcl, decision: Decision, given: set[int]) -> int | None:
+    """Return a free number before the entry that decides; after all others where none does.
+
+    None where there is none. It is added to those that were given.
+    """
     by = decision.deciding.by
     limit = by.number if isinstance(by, NetworkAclEntry) else _LAST
-    taken = {entry.number for entry in acl.entries}
+    taken = {entry.number for entry in acl.entries} | given
     if limit >= _LAST:
         highest = max((number for number in taken if number < _LAST), default=0)
-        return next((n for n in range(highest // 100 * 100 + 100, _LAST, 100)), None)
-    return next((n for n in range(limit - 1, 0, -1) if n not in taken), None)
+        found = next((n for n in range(highest // 100 * 100 + 100, _LAST, 100)), None)
+    else:
+        found = next((n for n in range(limit - 1, 0, -1) if n not in taken), None)
+    if found is not None:
+        given.add(found)
+    return found
 
 
 def _nobody(case: EndpointCase, acls: dict[str, NetworkAcl]) -> Judged | None:

@@ -128,6 +128,10 @@ class Clock:
             elif endpoint["State"].lower() in _IN_USE and endpoint["NetworkInterfaceIds"]:
                 own = [interfaces[i] for i in endpoint["NetworkInterfaceIds"]]
                 yield from self._flow(flow, interfaces[flow.client_interface_id], own)
+        for flow in world.traffic:
+            for name in endpoints[flow.endpoint_id]["NetworkInterfaceIds"] if flow.scanned else ():
+                yield from records.scan(self._random, interfaces[name])
+                yield from records.scan(self._random, interfaces[name], flow.port)
         for name in sorted({flow.client_interface_id for flow in world.traffic}):
             yield from records.scan(self._random, interfaces[name])
 

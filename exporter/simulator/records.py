@@ -21,6 +21,8 @@ _SINCE = {
     8: "reject-reason",
 }
 _VERSION = {name: version for version, names in _SINCE.items() for name in names.split()}
+# RFC 5737.
+STRANGER = "198.51.100.7"
 _SYN, _FIN, _SYN_ACK, _ACK_ONLY = 2, 1, 18, 0
 
 
@@ -106,12 +108,12 @@ def late(draw: Random, client: Row, endpoint: Row, port: int) -> Iterator[Record
         yield Record(endpoint, *pair, *ports, "REJECT", 1, 40, _ACK_ONLY, "ingress")
 
 
-def scan(draw: Random, host: Row) -> Iterator[Record]:
-    """Return somebody's try at somebody's host, which is no endpoint's."""
+def scan(draw: Random, host: Row, at: int | None = None) -> Iterator[Record]:
+    """Return a stranger's try at a host, at some port below 440 or at the one that is given."""
     if host["PrivateIpAddresses"]:
-        ports = (54321, draw.randrange(1, 440))
+        ports = (54321, draw.randrange(1, 440) if at is None else at)
         address = host["PrivateIpAddress"]
-        yield Record(host, "198.51.100.7", address, *ports, "REJECT", 1, 40, _SYN, "ingress")
+        yield Record(host, STRANGER, address, *ports, "REJECT", 1, 40, _SYN, "ingress")
 
 
 def line(flow_log: Row, where: tuple[str, str], interface: Row, fields: Row) -> str:

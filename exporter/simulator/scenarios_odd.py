@@ -65,6 +65,13 @@ def declare(stage: Stage) -> None:
         "REJECT without SYN: packets that came after their connection was closed.",
         late_rejects=True,
     )
+    endpoint(
+        "scanned",
+        odd,
+        "ssmmessages",
+        "A stranger tries its ports, the one that it serves among them.",
+        scanned=True,
+    )
     _flow_logs(stage)
 
 

@@ -40,6 +40,8 @@ class Traffic:
     port: int = 443
     connections: int = 1
     late_rejects: bool = False
+    # Whether a stranger tries the endpoint's ports, too.
+    scanned: bool = False
     # Whether anybody stands behind the endpoint.
     answered: bool = True
 
