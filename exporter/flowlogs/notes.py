@@ -111,7 +111,13 @@ class Notes:
         found: Counter[tuple[str, int, int, int]] = Counter()
         stored = self._store.recent_ports(self._scope, ports_of)
         for (endpoint_id, minute), ports in ports_of.items():
-            known = {port for port in stored[endpoint_id, minute] if port != OTHER}
+            before = stored.get((endpoint_id, minute))
+            if before is None:
+                # A tally has no more ports in a minute than there may be.
+                for of, amount in ports.items():
+                    found[endpoint_id, minute, of.protocol, of.port] = amount
+                continue
+            known = {named for named in before if named != OTHER}
             for port, amount in ports.items():
                 named = port.protocol, port.port
                 if named != OTHER and named not in known:
@@ -144,10 +150,33 @@ class Notes:
 
 
 def _write(sketch: Sketch[Rejected]) -> str:
-    rows = [[*who, *times] for who, times in sketch.counts.items()]
-    return json.dumps([sketch.error, rows], separators=(",", ":"))
+    """Return a sketch as text: its columns, short because there are many.
+
+    What is mostly alike is written once, and moments as seconds after the first one.
+    """
+    kinds: dict[tuple[object, ...], int] = {}
+    of = [kinds.setdefault(who[1:], len(kinds)) for who in sketch.counts]
+    sources = [who[0] for who in sketch.counts]
+    times = sketch.counts.values()
+    begin = min((first for _, first, _ in times), default=0)
+    columns = [[n for n, _, _ in times], [a - begin for _, a, _ in times]]
+    columns.append([b - begin for _, _, b in times])
+    return _JSON.encode([sketch.error, list(kinds), begin, sources, of, *columns])
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 def _read(text: str) -> Sketch[Rejected]:
-    error, rows = json.loads(text)
-    return Sketch(error, {Rejected(*row[:-3]): (row[-3], row[-2], row[-1]) for row in rows})
+    error, kinds, *rest = json.loads(text)
+    if not rest:
+        # As an earlier version wrote it, row by row.
+        return Sketch(error, {Rejected(*row[:-3]): (row[-3], row[-2], row[-1]) for row in kinds})
+    begin, *columns = rest
+    return Sketch(
+        error,
+        {
+            Rejected(source, *kinds[of]): (number, begin + first, begin + last)
+            for source, of, number, first, last in zip(*columns, strict=True)
+        },
+    )

@@ -6,7 +6,8 @@ decides about it record by record.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -55,18 +56,31 @@ class Table:
         self.addresses = Vocabulary(list(lives))
         first = [x[0] for x in lives.values()]
         self._owner = np.array([*(number[x.endpoint_id] for x in first), -1], np.int64)
-        self._born = np.array([*(x.born for x in first), np.inf])
-        self._until = np.array([*(x.until for x in first), -np.inf])
+        self._born = np.array([*(x.born for x in first), np.inf], np.float64)
+        self._until = np.array([*(x.until for x in first), -np.inf], np.float64)
         self._many = np.array([*(len(x) > 1 for x in lives.values()), False])
         # By action (0 ACCEPT, 1 REJECT) and interface; the last row is everybody else's.
         spans = [
             s for a in (0, 1) for s in (*(self._span(i, a) for i in own), self._clients(vpc, a))
         ]
-        self._begin = np.array([s.begin for s in spans])
-        self._end = np.array([s.until for s in spans])
+        self._begin = np.array([s.begin for s in spans], np.float64)
+        self._end = np.array([s.until for s in spans], np.float64)
         self._tangled = np.array([s.tangled for s in spans])
         # Mostly one flow log speaks for all.
         self._simple = spans[0] if len(set(spans)) == 1 else None
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Return the tables, by the names that the compiled code has for them."""
+        return {
+            "owners": self._owners,
+            "owner": self._owner,
+            "born": self._born,
+            "until": self._until,
+            "many": self._many,
+            "begin": self._begin,
+            "end": self._end,
+            "tangled": self._tangled,
+        }
 
     def owners(self, own: Indexes) -> Ints:
         """Return for interfaces, by number, whose they are; -1 for nobody's."""

@@ -140,17 +140,27 @@ class Store(Database):
     def recent_ports(
         self, scope: Scope, minutes: Iterable[tuple[str, int]]
     ) -> Mapping[tuple[str, int], set[tuple[int, int]]]:
-        """Return the protocols and ports of rejected records, by endpoint and minute."""
-        wanted = list(minutes)
+        """Return the protocols and ports of rejected records, by endpoint and minute.
+
+        Those of the minutes where there are any, and of others between them.
+        """
+        wanted: dict[str, list[int]] = {}
+        for endpoint_id, minute in minutes:
+            wanted.setdefault(endpoint_id, []).append(minute)
 
         def read(
             db: sqlite3.Connection,
         ) -> Mapping[tuple[str, int], set[tuple[int, int]]]:
+            found: dict[tuple[str, int], set[tuple[int, int]]] = {}
             find = (
-                "SELECT protocol, port FROM recent "
-                "WHERE account=? AND region=? AND endpoint_id=? AND minute=?"
+                "SELECT minute, protocol, port FROM recent "
+                "WHERE account=? AND region=? AND endpoint_id=? AND minute BETWEEN ? AND ?"
             )
-            return {x: set(db.execute(find, (*scope_of(scope), *x)).fetchall()) for x in wanted}
+            for endpoint_id, some in wanted.items():
+                where = (*scope_of(scope), endpoint_id, min(some), max(some))
+                for minute, *port in db.execute(find, where):
+                    found.setdefault((endpoint_id, minute), set()).add((port[0], port[1]))
+            return found
 
         return self.run(read) if wanted else {}
 
@@ -379,7 +389,8 @@ class Store(Database):
             db.executemany(
                 "INSERT INTO recent VALUES (?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET value = value + excluded.value",
-                [(*where, *key, n) for key, n in batch.recent.items()],
+                # In the order in which they lie.
+                [(*where, *key, n) for key, n in sorted(batch.recent.items())],
             )
             db.executemany(
                 "INSERT INTO accepted VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
