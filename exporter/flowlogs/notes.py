@@ -72,7 +72,8 @@ class Notes:
             accepted = Port(endpoint_id, protocol, port)
             self._accepted.setdefault(endpoint_id, set()).add(accepted)
         self._rejected = {key: _read(text) for key, text in store.rejected(scope).items()}
-        self._changed: set[tuple[str, int]] = set()
+        # What is to be saved, as it is written.
+        self._changed: dict[tuple[str, int], str] = {}
 
     def commit(self, source: SourceId, batch: Batch, tally: Tally, now: float) -> None:
         """Write a batch with what a tally adds to it; raises StoreError, with nothing noted."""
@@ -93,13 +94,23 @@ class Notes:
             if port not in known and room > 0:
                 accepted.add(port)
         batch.accepted = {(p.endpoint_id, p.protocol, p.port) for p in accepted}
-        self._store.commit(self._scope, source, batch)
+        rejected: dict[tuple[str, int], Sketch[Rejected]] = {}
+        texts: dict[tuple[str, int], str] = {}
+
+        def prepare() -> None:
+            for key, sketch in tally.rejected.items():
+                if key[1] >= oldest:
+                    known = self._rejected.get(key)
+                    rejected[key] = both = known.copy() if known else Sketch()
+                    both.merge(sketch)
+                    texts[key] = _write(both)
+
+        # That takes as long as the writing.
+        self._store.commit(self._scope, source, batch, prepare)
         for port in accepted:
             self._accepted.setdefault(port.endpoint_id, set()).add(port)
-        for key, sketch in tally.rejected.items():
-            if key[1] >= oldest:
-                self._rejected.setdefault(key, Sketch()).merge(sketch)
-                self._changed.add(key)
+        self._rejected |= rejected
+        self._changed |= texts
 
     def _recent(
         self, ports_of: Mapping[tuple[str, int], Mapping[Port, int]]
@@ -135,7 +146,7 @@ class Notes:
         """
         oldest = now - KEPT - BUCKET
         self._rejected = {key: s for key, s in self._rejected.items() if key[1] >= oldest}
-        changed = {key: _write(s) for key, s in self._rejected.items() if key in self._changed}
+        changed = {key: text for key, text in self._changed.items() if key[1] >= oldest}
         gone = self._accepted.keys() - set(endpoint_ids)
         self._store.note(self._scope, changed, oldest, gone)
         self._changed.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -356,8 +356,17 @@ class Store(Database):
 
         return self.run(read)
 
-    def commit(self, scope: Scope, source: SourceId, batch: Batch) -> None:
-        """Write the batch in one transaction; raises StoreError when it cannot, with none of it."""
+    def commit(
+        self,
+        scope: Scope,
+        source: SourceId,
+        batch: Batch,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write the batch in one transaction; raises StoreError when it cannot, with none of it.
+
+        `meanwhile` is called while it is written.
+        """
         where = scope_of(scope)
 
         def write(db: sqlite3.Connection) -> None:
@@ -401,7 +410,7 @@ class Store(Database):
             if batch.forget_before is not None:
                 forget(db, row, batch.forget_before)
 
-        self.write(write)
+        self.write(write, meanwhile)
 
     def note(
         self,

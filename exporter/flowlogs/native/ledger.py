@@ -90,13 +90,11 @@ class Counted:
         self._seen[:] = -1
 
     def _add(self, tally: Tally) -> None:
-        sums = self._sums
-        for endpoint, client, rejected in np.argwhere(sums[..., 0]).tolist():
-            of = self._table.endpoints[endpoint]
-            action = ACTIONS[rejected]
-            records, packets, packet_sum, sizes, size_sum, refused = sums[
-                endpoint, client, rejected
-            ].tolist()
+        places = np.argwhere(self._sums[..., 0])
+        sums = self._sums[tuple(places.T)]
+        for (endpoint, client, rejected), found in zip(places.tolist(), sums.tolist(), strict=True):
+            of, action = self._table.endpoints[endpoint], ACTIONS[rejected]
+            records, packets, packet_sum, sizes, size_sum, refused = found
             tally.count(of, CLIENT_RECORDS if client else RECORDS, action, records)
             if packets and not client:
                 tally.count(of, PACKETS, action, packet_sum)
@@ -104,7 +102,7 @@ class Counted:
                 tally.count(of, BYTES, action, size_sum)
             if refused:
                 tally.count(of, CLIENT_REJECTED if client else REJECTED_CONNECTIONS, "", refused)
-        sums[:] = 0
+        self._sums[:] = 0
 
     def _reject(self, tally: Tally) -> None:
         ledger = self.ledger

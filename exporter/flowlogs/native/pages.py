@@ -18,8 +18,8 @@ from exporter.flowlogs.native.library import Column, Columns, Library, Tokens
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
-# No writer's page is larger.
-MOST_PAGE = 16 * 1024**2
+# No writer's page is larger, and no column has so many.
+MOST_PAGE, MOST_PAGES = 16 * 1024**2, 16_384
 # As in parquet.c: the columns that are read, texts first.
 TEXTS = ("interface_id", "action", "log_status", "dstaddr", "pkt_dstaddr", "srcaddr", "pkt_srcaddr")
 NUMBERS = (
@@ -71,6 +71,7 @@ class Cursor:
         self.struct: Column = source.columns.of[role]
         self.struct.there, self.struct.optional = 1, optional
         self.held = 0
+        self._pages = 0
 
     def open(self, part: list[int]) -> None:
         """Begin with what a row group has of it."""
@@ -95,6 +96,9 @@ class Cursor:
             kind, plain_size, packed_size, values, encoding, levels, begin = page
             if not 0 <= plain_size <= MOST_PAGE or kind not in (_DATA, _DICTIONARY):
                 raise Odd(f"a page of kind {kind}")
+            self._pages += 1
+            if self._pages > MOST_PAGES:
+                raise Odd("very many pages")
             self._begin = begin + packed_size
             body = self._plain(self._source.data[begin : self._begin], plain_size)
             if kind == _DICTIONARY:
