@@ -56,6 +56,7 @@ class TokenTable(ctypes.Structure):
         ("text", c_char_p),
         ("begins", c_void_p),
         ("slots", c_void_p),
+        ("taken", c_void_p),
         ("number", c_int64),
         ("mask", c_int64),
     ]
@@ -194,14 +195,15 @@ class Tokens:
 
     def __init__(self, library: Library, tokens: Sequence[str]) -> None:
         texts = [token.encode() for token in tokens]
-        slots = 1 << max(6, (16 * len(texts)).bit_length())
+        # So many that a token of no use to anybody finds most of them empty.
+        slots = 1 << max(6, (64 * len(texts)).bit_length())
         # Kept here for as long as the table points to them.
         self._text = b"".join(texts)
         self._begins = np.cumsum([0, *map(len, texts)], dtype=np.int64)
         self._slots = np.full(slots, -1, np.int32)
-        self.table = TokenTable(
-            self._text, self._begins.ctypes.data, self._slots.ctypes.data, len(texts), slots - 1
-        )
+        self._taken = np.zeros(slots // 64, np.uint64)
+        arrays = (array.ctypes.data for array in (self._begins, self._slots, self._taken))
+        self.table = TokenTable(self._text, *arrays, len(texts), slots - 1)
         library.fill(self.table)
 
 

@@ -275,6 +275,7 @@ void flow_fill(Tokens *tokens) {
         int64_t slot = slot_of(tokens, token, limit);
         while (tokens->slots[slot] >= 0) slot = (slot + 1) & tokens->mask;
         tokens->slots[slot] = (int32_t)i;
+        tokens->taken[slot / 64] |= (uint64_t)1 << (slot % 64);
     }
 }
 
@@ -360,15 +361,15 @@ INLINE int add(const Line *line, const Layout *layout, const Tokens *interfaces,
     int64_t slots[1 + 2 * MOST_ENDS];
     tokens[0] = token(line, layout->interface_id);
     slots[0] = slot_of(interfaces, tokens[0], line->limit);
-    int32_t taken = interfaces->slots[slots[0]];
+    uint64_t taken = interfaces->taken[slots[0] / 64] >> (slots[0] % 64);
     for (int32_t i = 1; i <= 2 * MOST_ENDS; i++) {
         int32_t column = layout->ends[i - 1];
         if (column < 0) continue;
         tokens[i] = token(line, column);
         slots[i] = slot_of(addresses, tokens[i], line->limit);
-        taken &= addresses->slots[slots[i]];
+        taken |= addresses->taken[slots[i] / 64] >> (slots[i] % 64);
     }
-    if (taken < 0) {
+    if (!(taken & 1)) {
         ledger->other++;
         return SETTLED;
     }

@@ -15,12 +15,13 @@
 #define INLINE static inline
 #endif
 
-/* A set of tokens: token i is text[begins[i], begins[i + 1]). A slot has a token's number or -1; mask
- * is one less than the number of slots, a power of two that is more than that of tokens. */
+/* A set of tokens: token i is text[begins[i], begins[i + 1]). A slot has a token's number or -1, and
+ * `taken` a bit for each that has one, all of which are looked at sooner than the slots; mask is one less than the number of slots, a power of two that is more than that of tokens. */
 typedef struct {
     const uint8_t *text;
     const int64_t *begins;
     int32_t *slots;
+    uint64_t *taken;
     int64_t number;
     int64_t mask;
 } Tokens;
