@@ -384,11 +384,15 @@ class Store(Database):
                 "INSERT OR REPLACE INTO bin VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [(row, *key, *found) for key, found in batch.bins.items()],
             )
-            zeros = dict.fromkeys(batch.touch, 0)
+            # Those that are there already are not written again.
+            db.executemany(
+                "INSERT INTO counter VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
+                [(*where, *key) for key in batch.touch],
+            )
             db.executemany(
                 "INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET value = value + excluded.value",
-                [(*where, *key, n) for key, n in (zeros | batch.counters).items()],
+                [(*where, *key, n) for key, n in batch.counters.items()],
             )
             db.executemany(
                 "UPDATE flow_log SET newest_record = max(coalesce(newest_record, 0), ?) "
