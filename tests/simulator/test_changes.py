@@ -60,7 +60,7 @@ def test_connections_are_accepted_and_rejected(changing: Simulator) -> None:
     event = newest(client, PROVIDER, "RejectVpcEndpointConnections")
     request = event["requestParameters"]["RejectVpcEndpointConnectionsRequest"]
     assert request["ServiceId"] == service
-    assert request["VpcEndpointId"] == [{"tag": 1, "content": endpoint}]
+    assert request["VpcEndpointId"] == {"tag": 1, "content": endpoint}
     with pytest.raises(ClientError, match="InvalidVpcEndpointServiceId"):
         ec2.accept_vpc_endpoint_connections(ServiceId="vpce-svc-0", VpcEndpointIds=[endpoint])
 
@@ -88,7 +88,7 @@ def test_rules_are_authorized_and_revoked(changing: Simulator) -> None:
     assert [r["SecurityGroupRuleId"][:4] for r in added["SecurityGroupRules"]] == ["sgr-", "sgr-"]
     (found,) = ingress()
     assert found["IpRanges"] == permission["IpRanges"]
-    assert found["UserIdGroupPairs"] == [{"GroupId": group}]
+    assert found["UserIdGroupPairs"] == [{"GroupId": group, "UserId": CONSUMER}]
     with pytest.raises(ClientError, match=r"InvalidPermission\.Duplicate"):
         ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
     event = newest(client, CONSUMER, "AuthorizeSecurityGroupIngress")
