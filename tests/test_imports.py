@@ -24,6 +24,7 @@ ALLOWED = {
     "connectivity": {"dns", "handshake", "model"},
     "flowlogs": {"aws", "model", "store"},
     "world": {"aws", "flowlogs", "model"},
+    "access": {"aws", "config", "flowlogs", "metrics", "model", "world"},
     "samples": {"config", "flowlogs", "metrics", "model", "world"},
     "held": {"flowlogs", "model", "world"},
     "publisher": {"aws", "exposition", "flowlogs", "held", "model", "samples", "world"},

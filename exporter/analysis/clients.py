@@ -25,6 +25,7 @@ from exporter.model import (
     Rejected,
     Subnet,
     last_known,
+    ports_of,
 )
 
 # What opens a connection or answers that; where the format has no flags it may have.
@@ -94,7 +95,7 @@ class Demand:
 
 
 def ports(case: EndpointCase) -> Ports:
-    """Return the ports of an endpoint: told, else listened at or once accepted, else HTTPS."""
+    """Return the ports of an endpoint: told, listened at or once accepted, or AWS's usual ones."""
     if case.expected.ports:
         told = tuple(Port(TCP, number) for number in case.expected.ports)
         return Ports(told, True, "configured")
@@ -102,9 +103,9 @@ def ports(case: EndpointCase) -> Ports:
     listened = listeners(case)
     if listened:
         return Ports(tuple(sorted(listened | accepted)), False, "the provider's listeners")
-    name = case.endpoint.service_name
-    if name.startswith(("com.amazonaws.", "aws.")) and not name.startswith("com.amazonaws.vpce."):
-        return Ports(tuple(sorted(accepted | {Port(TCP, HTTPS)})), False, "an AWS service")
+    usual = {Port(TCP, number) for number in ports_of(case.endpoint.service_name)}
+    if usual:
+        return Ports(tuple(sorted(accepted | usual)), False, "an AWS service")
     return Ports(tuple(sorted(accepted)), False, "ports that accepted" if accepted else "")
 
 

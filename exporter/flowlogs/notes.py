@@ -1,7 +1,8 @@
-"""Beside the counters: who was rejected in the last hour, and which ports have accepted.
+"""Beside the counters: who was rejected and accepted in the last hour, and which ports accepted.
 
 Bounded for each endpoint. Ports and recent rejects are committed with the counters; who was
-rejected is saved at the end of a pass, so that a pass that is killed is missing there.
+rejected is saved at the end of a pass, so that a pass that is killed is missing there. Who was
+accepted is in memory alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from exporter.flowlogs.clients import Clients
 from exporter.flowlogs.sketch import Sketch
 from exporter.flowlogs.tally import (
     BUCKET,
@@ -23,7 +25,7 @@ from exporter.flowlogs.tally import (
     Rejected,
     Tally,
 )
-from exporter.model import Scope
+from exporter.model import Accepted, Scope
 from exporter.store import Batch, SourceId, Store
 
 
@@ -41,12 +43,14 @@ class Top(NamedTuple):
 class Noted:
     """What is noted of a scope, frozen.
 
-    `recent` are rejected records by endpoint, minute, protocol and port.
+    `recent` are rejected records by endpoint, minute, protocol and port. `clients` are some of whom
+    an endpoint's own interfaces accepted in the last hour, by endpoint.
     """
 
     recent: Mapping[tuple[str, int, int, int], int] = field(default_factory=dict)
     accepted: frozenset[Port] = frozenset()
     rejected: Mapping[tuple[str, int], Sketch[Rejected]] = field(default_factory=dict)
+    clients: Mapping[str, tuple[Accepted, ...]] = field(default_factory=dict)
 
     def top(self, endpoint_id: str, now: float, most: int = 20) -> Sequence[Top]:
         """Return whom an endpoint rejected most in the last hour, the most frequent first.
@@ -73,6 +77,7 @@ class Notes:
             self._accepted.setdefault(endpoint_id, set()).add(accepted)
         self._rejected = {key: _read(text) for key, text in store.rejected(scope).items()}
         self._changed: set[tuple[str, int]] = set()
+        self._clients = Clients()
 
     def commit(self, source: SourceId, batch: Batch, tally: Tally, now: float) -> None:
         """Write a batch with what a tally adds to it; raises StoreError, with nothing noted."""
@@ -100,6 +105,7 @@ class Notes:
             if key[1] >= oldest:
                 self._rejected.setdefault(key, Sketch()).merge(sketch)
                 self._changed.add(key)
+        self._clients.add(tally.clients, now)
 
     def _recent(
         self, ports_of: Mapping[tuple[str, int], Mapping[Port, int]]
@@ -132,6 +138,7 @@ class Notes:
         changed = {key: _write(s) for key, s in self._rejected.items() if key in self._changed}
         gone = self._accepted.keys() - set(endpoint_ids)
         self._store.note(self._scope, changed, oldest, gone)
+        self._clients.forget(now, endpoint_ids)
         self._changed.clear()
         for endpoint_id in gone:
             del self._accepted[endpoint_id]
@@ -140,7 +147,8 @@ class Notes:
         """Return what is noted; raises StoreError."""
         ports = frozenset(port for ports in self._accepted.values() for port in ports)
         rejected = {key: sketch.copy() for key, sketch in self._rejected.items()}
-        return Noted(self._store.recent(self._scope), ports, rejected)
+        recent = self._store.recent(self._scope)
+        return Noted(recent, ports, rejected, self._clients.sample())
 
 
 def _write(sketch: Sketch[Rejected]) -> str:

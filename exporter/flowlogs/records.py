@@ -21,6 +21,7 @@ from exporter.flowlogs.tally import (
     BYTES,
     CLIENT_RECORDS,
     CLIENT_REJECTED,
+    CLIENTS_ACCEPTED,
     DIRECTIONS,
     PACKETS,
     RECORDS,
@@ -115,7 +116,7 @@ class Records:
         sums.add(endpoint, rejected, client, self.packets[some], self.size[some])
         sums.refused(endpoint[refused], client[refused])
         self._reject(counted[rejected], table, tally)
-        self._accept(counted[~(rejected | client)], sums)
+        self._accept(counted[~(rejected | client)], sums, tally)
 
     def _reject(self, rows: Ints, table: Table, tally: Tally) -> None:
         inbound, protocol = self._inbound[rows], self.protocol[rows]
@@ -139,14 +140,35 @@ class Records:
         endpoints = map(table.endpoints.__getitem__, self._endpoint[rows].tolist())
         tally.rejects(zip(endpoints, whos, self.end[rows].tolist(), strict=True))
 
-    def _accept(self, rows: Ints, sums: Sums) -> None:
-        """Take note of the ports that accept."""
-        inbound = self._inbound[rows]
+    def _accept(self, rows: Ints, sums: Sums, tally: Tally) -> None:
+        """Take note of the ports that accept, and of a few of the clients."""
+        inbound, endpoint = self._inbound[rows], self._endpoint[rows]
         ports = np.where(inbound == 1, self.target_port[rows], self.source_port[rows])
         protocols = self.protocol[rows]
         protocols = np.where((protocols >= 0) & (protocols < 256), protocols, 256)
-        keys = self._endpoint[rows] << 32 | protocols << 16 | ports
+        keys = endpoint << 32 | protocols << 16 | ports
         sums.accept(keys[(inbound >= 0) & (ports >= 0) & (ports < 65536)])
+        at = sums.places(endpoint, inbound)
+        some = sums.wanted(at)
+        for i in range(0, len(some), _PIECE):
+            part = some[i : i + _PIECE]
+            part = part[sums.wanted(at[part])]
+            if len(part) > _FEW and not sums.may_sift():
+                break
+            if len(part):
+                self._clients(rows[part], at[part], sums, tally)
+
+    def _clients(self, rows: Ints, at: Ints, sums: Sums, tally: Tally) -> None:
+        """Take note of a few of the clients of these rows, whose places are these."""
+        to = self._inbound[rows] == 1
+        # Both ways of a connection have the client's port: they are chosen together.
+        ports = np.where(to, self.source_port[rows], self.target_port[rows])
+        few = sums.sift(at, ports)
+        rows, to = rows[few], to[few]
+        names = map(sums.table.endpoints.__getitem__, self._endpoint[rows].tolist())
+        whos, ends = self.sources(rows, self._inbound[rows]), self.end[rows].tolist()
+        for each in zip(names, whos, to.tolist(), ends, strict=True):
+            tally.client(*each)
 
 
 _PACKETS = {flags: packets_of(flags) for flags in (0, SYN, ACK, SYN | ACK)} | {-1: ""}
@@ -155,6 +177,10 @@ _SIDES: tuple[Side, Side] = ("endpoint", "client")
 _EXACT = 2**53
 # So many accepted ports are remembered as just seen; so few records show most of a slice's.
 _SEEN, _FEW = 2**12, 256
+# So many rows are looked at together for clients.
+_PIECE = 4096
+# Spreads ports over all numbers of 16 bits.
+_MIX = 40503
 
 
 class Sums:
@@ -165,6 +191,13 @@ class Sums:
         self._sums: dict[tuple[str, str], tuple[Ints, Ints]] = {}
         self._accepted: set[int] = set()
         self._seen = np.full(_SEEN, -1, np.int64)
+        # How many rows are still to tell of clients, by place.
+        self._wanted = self._all_wanted()
+        self._crowds = 0
+
+    def _all_wanted(self) -> Ints:
+        width = len(self.table.endpoints)
+        return np.repeat([CLIENTS_ACCEPTED, CLIENTS_ACCEPTED, 0], width)
 
     def add(self, endpoint: Ints, rejected: Mask, client: Mask, packets: Ints, size: Ints) -> None:
         """Count records, and add up what those at an endpoint's own interface carry, if known."""
@@ -207,6 +240,33 @@ class Sums:
             self._accepted.update(some[self._seen[slots] != some].tolist())
             self._seen[slots] = some
 
+    def places(self, endpoint: Ints, inbound: Ints) -> Ints:
+        """Return one number for an endpoint and a direction: from it, to it, unknown."""
+        # -1, which is unknown, counts from the end.
+        return inbound * len(self.table.endpoints) + endpoint
+
+    def wanted(self, at: Ints) -> Ints:
+        """Return which rows may tell of a client that is not known yet."""
+        return np.flatnonzero(self._wanted[at])
+
+    def may_sift(self) -> bool:
+        """Whether many rows may be looked at for clients: at first, the fourth time, the 16th..."""
+        self._crowds += 1
+        return not self._crowds & (self._crowds - 1) and self._crowds.bit_length() % 2 == 1
+
+    def sift(self, at: Ints, ports: Ints) -> Ints:
+        """Return a few of the rows: of each place no more than are wanted."""
+        order = np.argsort(at << 16 | ports * _MIX & 0xFFFF)
+        at = at[order]
+        each = np.arange(len(at))
+        rank = each - np.maximum.accumulate(np.where(np.diff(at, prepend=-1) != 0, each, 0))
+        # The first ones of each place come first: none has to wait for another.
+        few = np.flatnonzero(rank < self._wanted[at])
+        few = few[np.argsort(rank[few], kind="stable")[:_FEW]]
+        np.subtract.at(self._wanted, at[few], 1)
+        chosen: Ints = order[few]
+        return chosen
+
     def flush(self, tally: Tally) -> None:
         """Move everything to the tally."""
         endpoints = self.table.endpoints
@@ -219,6 +279,7 @@ class Sums:
         self._sums.clear()
         self._accepted.clear()
         self._seen[:] = -1
+        self._wanted = self._all_wanted()
 
 
 def _row(values: Ints, number: int, width: int) -> Ints:

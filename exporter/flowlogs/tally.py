@@ -31,6 +31,8 @@ RESULTS = (
 DIRECTIONS = ("from_endpoint", "to_endpoint", "")
 # A scan of all ports must not make a row for each; and the rejected of how long ago are kept.
 PORTS_A_MINUTE, PORTS_ACCEPTED = 64, 32
+# A sample of the clients that were accepted: so many of an endpoint in each direction.
+CLIENTS_ACCEPTED = 16
 # The protocol and port of all the others.
 OTHER = -1, -1
 BUCKET = 900
@@ -67,7 +69,8 @@ class Tally:
 
     `rejected` has who was, by endpoint and the quarter of an hour in which the record ended;
     `recent` rejected records at the endpoint's own interfaces by the minute in which they ended;
-    `accepted` the ports that were.
+    `accepted` the ports that were. `clients` are some of whom these accepted at the endpoint's own
+    interfaces, by endpoint and whether the record went to it: until when, by address.
     `problem` is the first malformed line of each flow log: why, and the line's beginning.
     """
 
@@ -76,6 +79,7 @@ class Tally:
     rejected: dict[tuple[str, int], Sketch[Rejected]] = field(default_factory=dict)
     recent: dict[tuple[str, int], dict[Port, int]] = field(default_factory=dict)
     accepted: set[Port] = field(default_factory=set)
+    clients: dict[tuple[str, bool], dict[str, int]] = field(default_factory=dict)
     problem: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def count(self, subject: str, name: str, label: str, amount: int = 1) -> None:
@@ -142,11 +146,20 @@ class Tally:
             self.reject(endpoint_id, who, record.end)
         elif verdict.side == "endpoint":
             self.accept(Port(endpoint_id, who.protocol, who.port))
+            self.client(endpoint_id, source, verdict.inbound is True, record.end)
 
     def accept(self, port: Port) -> None:
         """Take note of a port that accepts."""
         if port.port >= 0:
             self.accepted.add(port)
+
+    def client(self, endpoint_id: str, address: str, inbound: bool, end: int) -> None:
+        """Take note of who was accepted in a record that ended then, if there is room."""
+        if not address:
+            return
+        known = self.clients.setdefault((endpoint_id, inbound), {})
+        if address in known or len(known) < CLIENTS_ACCEPTED:
+            known[address] = max(end, known.get(address, end))
 
     def reject(self, endpoint_id: str, who: Rejected, end: int) -> None:
         """Take note of who was rejected in a record that ended then."""
@@ -184,6 +197,9 @@ class Tally:
         for bucket, sketch in other.rejected.items():
             self.rejected.setdefault(bucket, Sketch()).merge(sketch)
         self.accepted |= other.accepted
+        for (endpoint_id, inbound), ends in other.clients.items():
+            for address, end in ends.items():
+                self.client(endpoint_id, address, inbound, end)
         self.problem = {**other.problem, **self.problem}
 
 

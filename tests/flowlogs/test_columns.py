@@ -17,7 +17,7 @@ from exporter.flowlogs.native.library import LIBRARY
 from exporter.flowlogs.native.lines import Compiled
 from exporter.flowlogs.slices import Slices
 from exporter.flowlogs.table import Table
-from exporter.flowlogs.tally import Tally
+from exporter.flowlogs.tally import CLIENTS_ACCEPTED, Tally
 from tests.flowlogs.judges import BEGIN, FLOW_LOG, SUBNET, VPC, make_judge
 
 RICH = DEFAULT + " ${tcp-flags} ${pkt-srcaddr} ${pkt-dstaddr} ${traffic-path} ${new-field}"
@@ -150,3 +150,42 @@ def test_a_slice_is_judged_as_its_lines(
     reader.read([b"".join(lines)])
     assert seen(tally) == seen(one_by_one(lines, layout, judge, delivered))
     assert FLOW_LOG.id in tally.newest or not tally.newest
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@settings(max_examples=50)
+@given(seed=st.integers(0, 2**32), log_format=st.sampled_from(FORMATS))
+def test_few_lines_tell_of_all_clients(kernel: str, seed: int, log_format: str) -> None:
+    """Whom an endpoint's own interfaces accepted, each way and until when: as line by line."""
+    draw = random.Random(seed)
+    layout, judge, delivered = from_log_format(log_format), JUDGES["plain"], BEGIN + 600.0
+    lines = [make_line(draw, layout, 0.02) for _ in range(CLIENTS_ACCEPTED)]
+    tally = Tally()
+    reader = text.Reader(Table(judge), delivered, tally, layout, kernel=KERNELS[kernel])
+    reader.read([b"".join(lines)])
+    assert tally.clients == one_by_one(lines, layout, judge, delivered).clients
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_many_lines_tell_of_some_clients_both_ways(kernel: str) -> None:
+    """Of a thousand clients each way has a sample, of the same ones; rare ones are not lost."""
+    layout = from_log_format(DEFAULT)
+    both = "eni-0a1 {0} 10.1.0.10 {1} 443", "eni-0a1 10.1.0.10 {0} 443 {1}"
+    rows = [
+        row.format(f"10.4.{port % 1000 // 250}.{port % 250}", port)
+        for port in range(1024, 6024)
+        for row in both
+    ]
+    rare = "eni-0b1 10.5.0.1 10.1.0.110 5000 443"
+    tail = f"6 10 840 {BEGIN} {BEGIN + 60} ACCEPT OK\n"
+    data = "".join(f"2 111122223333 {row} {tail}" for row in (*rows, rare)).encode()
+    tally = Tally()
+    reader = text.Reader(
+        Table(JUDGES["plain"]), BEGIN + 600.0, tally, layout, kernel=KERNELS[kernel]
+    )
+    reader.read([data])
+    to, back_to = tally.clients["vpce-0a1", True], tally.clients["vpce-0a1", False]
+    assert len(to) <= CLIENTS_ACCEPTED
+    assert len(back_to) <= CLIENTS_ACCEPTED
+    assert len(to.keys() & back_to.keys()) > CLIENTS_ACCEPTED // 2
+    assert tally.clients["vpce-0b1", True] == {"10.5.0.1": BEGIN + 60}

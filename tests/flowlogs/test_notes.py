@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 
+from exporter.flowlogs.clients import CLIENTS
 from exporter.flowlogs.notes import Notes
 from exporter.flowlogs.tally import (
+    CLIENTS_ACCEPTED,
     KEPT,
     OTHER,
     PORTS_A_MINUTE,
@@ -14,6 +17,7 @@ from exporter.flowlogs.tally import (
     Rejected,
     Tally,
 )
+from exporter.model import Accepted
 from exporter.store import Batch, Store
 from tests.flowlogs.estate import BEGIN, SCOPE
 
@@ -73,3 +77,55 @@ def test_accepted_ports_go_with_their_endpoint(tmp_path: Path) -> None:
         assert len(noted.accepted) == PORTS_ACCEPTED
         assert {port.endpoint_id for port in noted.accepted} == {"vpce-2"}
     store.close()
+
+
+def test_clients_are_remembered_for_an_hour(tmp_path: Path) -> None:
+    """Each way by itself, with when it was last seen; not of an endpoint that has gone."""
+    store = Store(tmp_path)
+    source = store.source(SCOPE, "s3", "fl-1").id
+    notes = Notes(store, SCOPE)
+    client = ip_address("10.2.0.5")
+    for address, inbound, end in (
+        ("10.2.0.5", True, MINUTE - 60),
+        ("10.2.0.5", True, MINUTE - 120),
+        ("10.2.0.5", False, MINUTE),
+        ("2001:db8::1", True, MINUTE - KEPT - 1),
+        ("no address", True, MINUTE),
+    ):
+        tally = Tally()
+        tally.client("vpce-1", address, inbound, end)
+        tally.client("vpce-2", address, inbound, end)
+        notes.commit(source, Batch(), tally, MINUTE)
+    notes.save(MINUTE, {"vpce-1"})
+    assert notes.noted().clients == {"vpce-1": (Accepted(client, MINUTE - 60, MINUTE),)}
+    notes.save(MINUTE + KEPT, {"vpce-1"})
+    assert notes.noted().clients == {"vpce-1": (Accepted(client, None, MINUTE),)}
+    notes.save(MINUTE + KEPT + 1, {"vpce-1"})
+    assert notes.noted().clients == {}
+    store.close()
+
+
+def test_of_many_clients_those_seen_both_ways_stay(tmp_path: Path) -> None:
+    """At most so many of an endpoint are kept, whatever comes."""
+    store = Store(tmp_path)
+    source = store.source(SCOPE, "s3", "fl-1").id
+    notes = Notes(store, SCOPE)
+    for i in range(2 * CLIENTS):
+        tally = Tally()
+        for inbound in (True, False) if i < 10 else (True,):
+            tally.client("vpce-1", f"10.2.0.{i}", inbound, MINUTE + i)
+        notes.commit(source, Batch(), tally, MINUTE)
+    (clients,) = notes.noted().clients.values()
+    kept = {*range(10), *range(CLIENTS + 10, 2 * CLIENTS)}
+    assert {str(client.address) for client in clients} == {f"10.2.0.{i}" for i in kept}
+    store.close()
+
+
+def test_a_tally_knows_few_clients() -> None:
+    """However many there are, and in however many parts they come."""
+    tally = Tally()
+    for i in range(100):
+        part = Tally()
+        part.client("vpce-1", f"10.2.0.{i}", True, MINUTE)
+        tally.merge(part)
+    assert len(tally.clients["vpce-1", True]) == CLIENTS_ACCEPTED

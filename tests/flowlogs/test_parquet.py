@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exporter.flowlogs import parquet
 from exporter.flowlogs.formats import DEFAULT, from_log_format
 from exporter.flowlogs.table import Table
-from exporter.flowlogs.tally import BYTES, RECORDS, Tally
+from exporter.flowlogs.tally import BYTES, CLIENTS_ACCEPTED, RECORDS, Tally
 from exporter.store import CounterKey
 from tests.flowlogs.files import DELIVERED, lines_of, read, total
 from tests.flowlogs.judges import BEGIN
@@ -146,6 +146,8 @@ def test_the_same_as_the_text(name: str, dashes: bool, seed: int) -> None:
     expected, _ = read(as_text(rows), RICH, judge=JUDGES[name])
     assert problem is None
     assert total(found) == total(expected)
+    if len(rows) <= CLIENTS_ACCEPTED:
+        assert found.clients == expected.clients
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])

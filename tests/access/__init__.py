@@ -1,0 +1,1 @@
+"""Tests of the permissions: the table of operations, the report, the policies."""
