@@ -13,7 +13,7 @@ from exporter.simulator import trail
 from exporter.simulator.organisation import CONSUMER, PROVIDER
 from exporter.simulator.server import Simulator
 from exporter.simulator.state import REGION, Where
-from tests.simulator.conftest import Client, clients_of
+from tests.simulator.conftest import Client, clients_of, newest
 
 
 def state(client: Client, endpoint: str) -> tuple[str, str]:
@@ -23,15 +23,6 @@ def state(client: Client, endpoint: str) -> tuple[str, str]:
         Filters=[{"Name": "vpc-endpoint-id", "Values": [endpoint]}]
     )["VpcEndpointConnections"]
     return row["VpcEndpoints"][0]["State"], connections[0]["VpcEndpointState"]
-
-
-def newest(client: Client, account: str, name: str) -> dict[str, Any]:
-    """Return the newest event of that name."""
-    answer = client("cloudtrail", account).lookup_events(
-        LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": name}]
-    )
-    event: dict[str, Any] = json.loads(answer["Events"][0]["CloudTrailEvent"])
-    return event
 
 
 def test_connections_are_accepted_and_rejected(changing: Simulator) -> None:
