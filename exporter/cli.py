@@ -10,9 +10,11 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+import structlog
 
 from exporter import __version__, log
 from exporter import config as configuration
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from exporter import runtime
 
 DEFAULT_ADDRESS = ":10911"
+# How fast the simulated organisation's flow logs are when it is diagnosed once, and after how many
+# seconds they tell of every endpoint.
+_DEMO_SPEED, _DEMO_SECONDS = 300.0, 6.0
 
 
 class _ServeByDefault(click.Group):
@@ -42,6 +47,13 @@ def main() -> None:
 
     Without a command it is serve: see serve --help for the flags. Flags come after the command.
     """
+
+
+def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
+    try:
+        return configuration.duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _not_empty(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
@@ -93,6 +105,14 @@ def _options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
             default="info",
             show_default=True,
             help="Least level that is logged.",
+        ),
+        "quiet level": click.option(
+            "--log.level",
+            "log_level",
+            type=click.Choice(log.LEVELS),
+            default="error",
+            show_default=True,
+            help="Least level that is logged; what could not be seen is said in any case.",
         ),
         "format": click.option(
             "--log.format",
@@ -176,15 +196,11 @@ def demo(
 
     Every AWS setting of yours is ignored.
     """
-    try:
-        from exporter.simulator import demo as simulated
-    except ImportError as error:
-        _fail(f"The demo needs its extra: pip install 'privatelink-exporter[demo]' ({error})")
+    simulated = _simulated(1)
     log.configure("warning" if log_level == "info" else log_level, log_format)
     _load(None, web_config_file)
     web = _web(address, telemetry_path, web_config_file, lifecycle)
-    for name in [n for n in os.environ if n.startswith(("AWS_", "BOTO")) or "PROXY" in n.upper()]:
-        del os.environ[name]
+    _forget_aws_settings()
     with simulated.simulator(speed, seed) as running:
         os.environ.update(running.environment)
         _serve(
@@ -197,6 +213,72 @@ def demo(
     _leave()
 
 
+@main.command()
+@click.argument("wanted", metavar="[ID|NAME]...", nargs=-1)
+@_options("config")
+@click.option(
+    "--output",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@click.option(
+    "--timeout",
+    default="5m",
+    show_default=True,
+    callback=_seconds,
+    help="After this long, judge by what has been seen, and say what has not.",
+)
+@click.option("--demo", is_flag=True, help="Diagnose the simulated organisation of the demo.")
+@_options("quiet level", "format")
+def diagnose(
+    wanted: tuple[str, ...],
+    config_file: Path | None,
+    output: str,
+    timeout: float,
+    demo: bool,
+    log_level: str,
+    log_format: str,
+) -> None:
+    """Say what is wrong with endpoints and services, each named by its id or its tag Name.
+
+    Collects once and judges; without an id or name everything. Reads nothing of a running
+    exporter's, and changes nothing.
+
+    Ends with 0 when all is well, 1 when something fails, 2 when it was not used rightly (no such id
+    or name), 3 when something could not be seen, 4 when it could not run.
+    """
+    from exporter import diagnosing
+    from exporter.outcome import COULD_NOT_RUN
+
+    log.configure(log_level, log_format)
+    config = _load(config_file, None, COULD_NOT_RUN)
+    if demo and config_file:
+        raise click.UsageError("--demo has a configuration of its own: leave --config.file out")
+    try:
+        if demo:
+            simulated = _simulated(COULD_NOT_RUN)
+            _forget_aws_settings()
+            with simulated.simulator(_DEMO_SPEED, 1) as running:
+                os.environ.update(running.environment)
+                config = configuration.parse(running.config, "demo configuration")
+                diagnosing.wait(_DEMO_SECONDS, "traffic in the simulated organisation")
+                snapshot = diagnosing.collect(config, timeout, metadata=False)
+        else:
+            _take_region()
+            snapshot = diagnosing.collect(config, timeout, _may_ask_metadata())
+        code = diagnosing.report(snapshot, wanted, output)
+    except KeyboardInterrupt:
+        _leave(128 + signal.SIGINT)
+    except diagnosing.CANNOT_RUN as error:
+        _fail(str(error), COULD_NOT_RUN)
+    except Exception as error:  # noqa: BLE001  # a bug must not say by 1 that an endpoint fails
+        structlog.get_logger("exporter").exception("diagnose broke")
+        _fail(f"internal error: {type(error).__name__}: {error}", COULD_NOT_RUN)
+    _leave(code)
+
+
 @main.command("check-config")
 @click.argument("file", type=click.Path(path_type=Path))
 @_options("web")
@@ -207,7 +289,7 @@ def check_config(file: Path, web_config_file: Path | None) -> None:
         click.echo(f"{checked}: valid")
 
 
-def _load(file: Path | None, web_config_file: Path | None) -> Config:
+def _load(file: Path | None, web_config_file: Path | None, code: int = 1) -> Config:
     """Return the configuration; exits with the errors of both files."""
     errors: list[str] = []
     config = Config()
@@ -222,8 +304,23 @@ def _load(file: Path | None, web_config_file: Path | None) -> Config:
         except ConfigError as error:
             errors += error.errors
     if errors:
-        _fail("\n".join(errors))
+        _fail("\n".join(errors), code)
     return config
+
+
+def _simulated(code: int) -> ModuleType:
+    """Return what runs the simulator; exits with the code where its extra is not installed."""
+    try:
+        from exporter.simulator import demo as simulated
+    except ImportError as error:
+        _fail(f"The demo needs its extra: pip install 'privatelink-exporter[demo]' ({error})", code)
+    return simulated
+
+
+def _forget_aws_settings() -> None:
+    """The simulator and what is led to it must not reach the user's own AWS."""
+    for name in [n for n in os.environ if n.startswith(("AWS_", "BOTO")) or "PROXY" in n.upper()]:
+        del os.environ[name]
 
 
 def _web(
@@ -251,9 +348,7 @@ def _serve(
     from exporter.store import StoreError
     from exporter.web.server import ListenError
 
-    # The other SDKs, ECS and Lambda say AWS_REGION; boto3 knows only the older name.
-    if "AWS_REGION" in os.environ:
-        os.environ.setdefault("AWS_DEFAULT_REGION", os.environ["AWS_REGION"])
+    _take_region()
     # A demo that has nothing to read again ends with its terminal, as other programs do.
     reloads = guide is None or web.config_file is not None
     on_signals = partial(_on_signals, reloads)
@@ -266,11 +361,21 @@ def _serve(
                 storage,
                 on_signals,
                 guide,
-                metadata=os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true",
+                metadata=_may_ask_metadata(),
             )
         )
     except (NoAccess, StoreError, ListenError, ConfigError, runtime.CannotStart) as error:
         _fail(str(error))
+
+
+def _take_region() -> None:
+    """The other SDKs, ECS and Lambda say AWS_REGION; boto3 knows only the older name."""
+    if "AWS_REGION" in os.environ:
+        os.environ.setdefault("AWS_DEFAULT_REGION", os.environ["AWS_REGION"])
+
+
+def _may_ask_metadata() -> bool:
+    return os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true"
 
 
 def _on_signals(reloads: bool, stop: asyncio.Event, hangup: asyncio.Event) -> None:
@@ -280,13 +385,13 @@ def _on_signals(reloads: bool, stop: asyncio.Event, hangup: asyncio.Event) -> No
     loop.add_signal_handler(signal.SIGHUP, hangup.set if reloads else stop.set)
 
 
-def _leave() -> NoReturn:
+def _leave(code: int = 0) -> NoReturn:
     """Exit without waiting for threads that AWS keeps blocked: what matters is committed."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = 1) -> NoReturn:
     click.echo("\n".join(log.clean(line) for line in message.splitlines()), err=True)
-    sys.exit(1)
+    sys.exit(code)

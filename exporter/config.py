@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    model_validator,
+)
 
 from exporter import strictyaml
 from exporter.strictyaml import ConfigError, Model
@@ -86,6 +93,37 @@ def _together(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def network(value: object) -> IPv4Network | IPv6Network:
+    """Return the network of a CIDR block; an address by itself is a network of one.
+
+    Raises ValueError on anything else, and where bits of a host are set: what is meant then is a
+    guess.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a network; write for example 10.1.0.0/16")
+    try:
+        return ip_network(value)
+    except ValueError:
+        pass
+    try:
+        around = ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a network; write for example 10.1.0.0/16") from None
+    address = value.partition("/")[0]
+    raise ValueError(
+        f"{value} has host bits set; write {around} for the network, or "
+        f"{address}/{around.max_prefixlen} for that address alone"
+    )
+
+
+def _one_or_several(value: object) -> object:
+    if isinstance(value, bool | int | float):
+        raise ValueError(f"quote it: '{value}'; a tag's value is a text")
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _text(value: object) -> object:
     if isinstance(value, int):
         raise ValueError(f"quote it: '{value}'; an account id may begin with 0")
@@ -113,6 +151,10 @@ RoleArn = Annotated[
 ]
 ExternalId = Annotated[str, StringConstraints(min_length=2, max_length=1224)]
 VpcId = Annotated[str, _like(r"vpc-[0-9a-f]+", "vpc-0a1b2c3d4e5f60718")]
+EndpointId = Annotated[str, _like(r"vpce-[0-9a-f]+", "vpce-0a1b2c3d4e5f60718")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(network)]
+TagValues = Annotated[tuple[str, ...], BeforeValidator(_one_or_several)]
 
 
 def partition_of(region: str) -> str:
@@ -182,9 +224,14 @@ class Discovery(Model):
 
     def wants(self, kind: str, tags: Mapping[str, str]) -> bool:
         """Whether something of that type, with those tags, is to be watched."""
-        return (not self.types or kind in self.types) and all(
-            key in tags and (not values or tags[key] in values) for key, values in self.tags.items()
-        )
+        return (not self.types or kind in self.types) and _tagged(self.tags, tags)
+
+
+def _tagged(wanted: Mapping[str, tuple[str, ...]], tags: Mapping[str, str]) -> bool:
+    """Whether there is each tag, with one of its values; with any where none is named."""
+    return all(
+        key in tags and (not values or tags[key] in values) for key, values in wanted.items()
+    )
 
 
 class Metrics(Model):
@@ -332,6 +379,36 @@ class Collectors(Model):
     connectivity: ConnectivityCollector = ConnectivityCollector()
 
 
+class Match(Model):
+    """Which endpoints are meant: the one of that id, those with these tags; both must match."""
+
+    id: EndpointId | None = None
+    tags: dict[str, TagValues] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _some(self) -> Match:
+        if self.id is None and not self.tags:
+            raise ValueError("say which endpoints: {id: vpce-…} or {tags: {team: [payments]}}")
+        return self
+
+    def matches(self, endpoint_id: str, tags: Mapping[str, str]) -> bool:
+        """Whether an endpoint with that id and these tags is meant."""
+        return self.id in (None, endpoint_id) and _tagged(self.tags, tags)
+
+
+class EndpointSettings(Model):
+    """What AWS cannot tell of endpoints.
+
+    On which ports they are used, by which clients, and whether private DNS is off on purpose
+    (False).
+    """
+
+    match: Match
+    ports: tuple[Port, ...] = ()
+    clients: tuple[Network, ...] = ()
+    private_dns: bool | None = None
+
+
 class Storage(Model):
     """Where counters and cursors are kept: a directory."""
 
@@ -345,6 +422,7 @@ class Config(Model):
     organization: Organization | None = None
     discovery: Discovery = Discovery()
     collectors: Collectors = Collectors()
+    endpoints: tuple[EndpointSettings, ...] = ()
     metrics: Metrics = Metrics()
     storage: Storage = Storage()
 

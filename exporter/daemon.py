@@ -18,6 +18,7 @@ from exporter.aws.session import Aws
 from exporter.config import Account, Config
 from exporter.connectivity import Dialer, calls, listeners
 from exporter.dns import Line, Pace, Prober, Server, Unreachable, servers
+from exporter.facts import expected
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed
 from exporter.flowlogs.ingest import Ingest, Report
@@ -54,19 +55,34 @@ def reachable(config: Config, host: Host | None) -> frozenset[str]:
 
 
 def limits(config: Config, host: Host | None) -> Limits:
-    """Return for how long what was seen may be judged, and the tags that become labels."""
+    """Return for how long what was seen may be judged, and what else matters to judging."""
     interval = config.collectors.inventory.interval
     return Limits(
         states=max(3 * interval, 900.0),
         configuration=max(3 * CONFIGURATION_EVERY * interval, 900.0),
         tag_labels=config.metrics.tag_labels,
         allowed=flow_log_settings(config).allowed,
+        endpoints=config.endpoints,
+        off=switched_off(config),
         reachable=reachable(config, host),
     )
 
 
-def flow_log_settings(config: Config) -> Settings:
-    """Return what the configuration says of flow logs."""
+def switched_off(config: Config) -> frozenset[str]:
+    """Return the collectors that do not run: what they would see is not judged."""
+    runs = {
+        DNS: config.collectors.dns.enabled,
+        CONNECTIVITY: config.collectors.connectivity.enabled,
+        "changes": False,
+    }
+    return frozenset(name for name, enabled in runs.items() if not enabled)
+
+
+def flow_log_settings(config: Config, history: float = 0.0) -> Settings:
+    """Return what the configuration says of flow logs.
+
+    Records of the last `history` seconds before a flow log is first seen count too.
+    """
     flow_logs = config.collectors.flow_logs
     athena = flow_logs.athena
     return Settings(
@@ -76,12 +92,14 @@ def flow_log_settings(config: Config) -> Settings:
         allowed=Allowed(flow_logs.source, flow_logs.sources),
         dollars_per_day=flow_logs.budget_dollars_per_day,
         athena=AthenaSettings(athena.workgroup, athena.database, athena.output) if athena else None,
+        history=history,
     )
 
 
 class Daemon:
     """Collects for ever. Blocking calls run in a bounded pool of threads, never on the loop.
 
+    `history` is how many seconds back flow logs are read when they are first seen.
     Raises dns.exception.DNSException or OSError where no resolver is configured and this host has
     none.
     """
@@ -94,8 +112,10 @@ class Daemon:
         host: Host | None,
         publisher: Publisher,
         clock: Callable[[], float] = time.time,
+        history: float = 0.0,
     ) -> None:
         self._aws = aws
+        self._history = history
         self._store = store
         self._host = host
         self._publisher = publisher
@@ -152,6 +172,9 @@ class Daemon:
         # What was opened under another configuration is opened anew.
         self._opened: set[Scope] = set()
         self._publisher.limit(limits(config, self._host))
+
+    def _flow_log_settings(self) -> Settings:
+        return flow_log_settings(self._config, self._history)
 
     def _begin(self) -> None:
         interval = self._config.collectors.inventory.interval
@@ -217,7 +240,7 @@ class Daemon:
         await self._schedule.stop(partial(_is_of, scope))
         collectors = self._config.collectors
         reader = FlowLogs(
-            Ingest(scope, self._store, self._clock, flow_log_settings(self._config)),
+            Ingest(scope, self._store, self._clock, self._flow_log_settings()),
             FlowLogClients(self._aws, scope, collectors.flow_logs.archive),
         )
         self._readers[scope] = reader
@@ -330,7 +353,8 @@ class Daemon:
         listening = listeners(filter(None, map(self._publisher.listed, self._publisher.scopes())))
 
         def ports(endpoint: Endpoint) -> tuple[int, ...]:
-            return ports_of(endpoint.service_name, (), listening.get(endpoint.service_name, ()))
+            told = expected(self._config.endpoints, endpoint).ports
+            return ports_of(endpoint.service_name, told, listening.get(endpoint.service_name, ()))
 
         wanted = calls(seen, reach, ports, self._config.collectors.connectivity.tls_ports)
         dials = await dialer.run(wanted)

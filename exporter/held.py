@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from exporter.config import EndpointSettings
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
@@ -20,7 +21,8 @@ class Limits:
     """For how many seconds a sight may be judged, and what else of the configuration matters here.
 
     `tag_labels` are tags that become labels of `_info`, `allowed` says by which sources flow
-    logs may be read, `reachable` are the VPCs that this host may judge by connecting.
+    logs may be read, `reachable` are the VPCs that this host may judge by connecting, `endpoints`
+    what AWS cannot tell of endpoints; `off` are the collectors that do not run.
     """
 
     states: float = 900.0
@@ -28,6 +30,8 @@ class Limits:
     tag_labels: tuple[str, ...] = ()
     allowed: Allowed = attribute.ANY
     reachable: frozenset[str] = frozenset()
+    endpoints: tuple[EndpointSettings, ...] = ()
+    off: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

@@ -43,6 +43,7 @@ _ENDPOINT = (*_SCOPE, "endpoint_id")
 _SERVICE = (*_SCOPE, "service_id")
 _FLOW_LOG = (*_SCOPE, "flow_log_id")
 _NAMES = (*_ENDPOINT, "name_kind", "resolver")
+_PROBLEM = ("check", "status")
 
 ENDPOINT_INFO = Metric(
     "privatelink_endpoint_info",
@@ -56,6 +57,26 @@ ENDPOINT_STATE = Metric(
     "gauge",
     (*_ENDPOINT, "state"),
     "1 for the state that the endpoint is in, 0 for the others; unknown when it could not be seen.",
+)
+ENDPOINT_HEALTHY = Metric(
+    "privatelink_endpoint_healthy",
+    "gauge",
+    _ENDPOINT,
+    "1 when no check of the endpoint fails, 0 when one does; absent while none fails and one "
+    "cannot be judged, and while the endpoint is being deleted.",
+)
+ENDPOINT_CHECKS = Metric(
+    "privatelink_endpoint_checks",
+    "gauge",
+    (*_ENDPOINT, "status"),
+    "How many checks of the endpoint have a status: pass, warn, fail, unknown.",
+)
+ENDPOINT_CHECK_PROBLEM = Metric(
+    "privatelink_endpoint_check_problem",
+    "gauge",
+    (*_ENDPOINT, *_PROBLEM),
+    "1 while a check of the endpoint, or of its provider's service, has the status warn, fail or "
+    "unknown.",
 )
 
 DNS_LOOKUP_SUCCESS = Metric(
@@ -145,7 +166,7 @@ FLOW_REJECTS_RECENT = Metric(
     "gauge",
     (*_ENDPOINT, "port", "protocol"),
     "Rejected records at the endpoint's own interfaces that ended in the last 15 minutes, by the "
-    "port on the endpoint's side where it is a listener's or has accepted, the rest as other; "
+    "port on the endpoint's side where it is configured, a listener's or has accepted, else other; "
     "absent for a port that nobody was rejected at in the last hour.",
 )
 FLOW_COVERAGE_RATIO = Metric(
@@ -200,6 +221,25 @@ SERVICE_STATE = Metric(
     "gauge",
     (*_SERVICE, "state"),
     "1 for the state that the service is in, 0 for the others; unknown when it could not be seen.",
+)
+SERVICE_HEALTHY = Metric(
+    "privatelink_service_healthy",
+    "gauge",
+    _SERVICE,
+    "1 when no check of the service fails, 0 when one does; absent while none fails and one "
+    "cannot be judged, and while the service is being deleted.",
+)
+SERVICE_CHECKS = Metric(
+    "privatelink_service_checks",
+    "gauge",
+    (*_SERVICE, "status"),
+    "How many checks of the service have a status: pass, warn, fail, unknown.",
+)
+SERVICE_CHECK_PROBLEM = Metric(
+    "privatelink_service_check_problem",
+    "gauge",
+    (*_SERVICE, *_PROBLEM),
+    "1 while a check of the service has the status warn, fail or unknown.",
 )
 SERVICE_CONNECTIONS = Metric(
     "privatelink_service_connections",
@@ -284,6 +324,9 @@ BUILD_INFO = Metric(
 CATALOGUE: tuple[Metric, ...] = (
     ENDPOINT_INFO,
     ENDPOINT_STATE,
+    ENDPOINT_HEALTHY,
+    ENDPOINT_CHECKS,
+    ENDPOINT_CHECK_PROBLEM,
     DNS_LOOKUP_SUCCESS,
     DNS_ANSWERS_MATCH,
     DNS_LOOKUP_DURATION,
@@ -305,6 +348,9 @@ CATALOGUE: tuple[Metric, ...] = (
     FLOW_LOG_LINES,
     SERVICE_INFO,
     SERVICE_STATE,
+    SERVICE_HEALTHY,
+    SERVICE_CHECKS,
+    SERVICE_CHECK_PROBLEM,
     SERVICE_CONNECTIONS,
     SERVICE_OLDEST_PENDING,
     SERVICE_TARGETS,

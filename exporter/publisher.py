@@ -11,15 +11,20 @@ import time
 from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 
-from exporter import __version__, exposition
+import structlog
+
+from exporter import __version__, analysis, exposition
 from exporter.aws import cost
 from exporter.aws.session import RequestKey
 from exporter.exposition import Exposition
+from exporter.facts import facts, unmatched
 from exporter.flowlogs.ingest import Report
 from exporter.held import Held, Key, Limits
-from exporter.model import Dial, Inventory, Lookup, Scope, last_known
+from exporter.model import Diagnosis, Dial, Facts, Inventory, Lookup, Scope, last_known
 from exporter.samples import samples
 from exporter.world import CollectorStatus, World
+
+log = structlog.get_logger()
 
 # Passes that end together are published together; and the clock alone changes something (ages,
 # backlogs, process metrics), so nothing is older than this.
@@ -29,9 +34,14 @@ AT_LEAST_EVERY = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A World, its exposition, and whether every collector has reported by then."""
+    """A World, what is judged of it, its exposition, and whether every collector has reported.
+
+    Metrics, pages, API and command line all show these diagnoses.
+    """
 
     world: World
+    facts: Facts
+    diagnoses: tuple[Diagnosis, ...]
     exposition: Exposition
     ready: bool
     waiting_for: tuple[str, ...] = ()
@@ -56,6 +66,7 @@ class Publisher:
         self._spent = spent
         self._dirty = asyncio.Event()
         self._was_ready = False
+        self._unmatched: tuple[str, ...] = ()
         self.snapshot = self._render(self._held)
         self.ready = asyncio.Event()
 
@@ -183,12 +194,25 @@ class Publisher:
             # Off the loop: a large estate takes long enough to delay a scrape.
             self.snapshot = await asyncio.to_thread(self._render, self._held.copy())
             took = time.monotonic() - began
+            self._tell(unmatched(self.snapshot.world))
             if self.snapshot.ready:
                 self.ready.set()
+
+    def _tell(self, endpoint_ids: tuple[str, ...]) -> None:
+        """Warn of configured endpoints that are not there: once, and when others are missing."""
+        for endpoint_id in sorted(set(endpoint_ids) - set(self._unmatched)):
+            log.warning(
+                "the configuration names an endpoint that is not watched",
+                endpoint_id=endpoint_id,
+                remedy="correct its id under endpoints:, or remove the entry",
+            )
+        if endpoint_ids:
+            self._unmatched = endpoint_ids
 
     def _render(self, held: Held) -> Snapshot:
         now = self._clock()
         requests = self._requests()
+        waiting = tuple(sorted(held.expected - held.statuses.keys()))
         world = World(
             now,
             __version__,
@@ -201,12 +225,17 @@ class Publisher:
             self._reload_ok(),
             {**cost.of_requests(requests), **self._spent()},
             held.limits.reachable,
+            held.limits.off,
+            held.limits.endpoints,
+            waiting,
         )
-        waiting = tuple(
-            " ".join(filter(None, (collector, scope.account, scope.region, part)))
-            for collector, scope, part in sorted(held.expected - held.statuses.keys())
-        )
-        body = exposition.render(samples(world), exposition.process_families())
+        found = facts(world)
+        diagnoses = analysis.diagnose(found)
+        body = exposition.render(samples(world, diagnoses), exposition.process_families())
         # Once ready it stays so: an account that is found later must not stop the scrapes.
         self._was_ready = self._was_ready or (not waiting and bool(held.expected))
-        return Snapshot(world, body, self._was_ready, waiting)
+        names = tuple(
+            " ".join(filter(None, (collector, scope.account, scope.region, part)))
+            for collector, scope, part in waiting
+        )
+        return Snapshot(world, found, diagnoses, body, self._was_ready, names)

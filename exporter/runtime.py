@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -124,14 +125,11 @@ async def run(
 
     publisher = Publisher(time.time, aws.requests, lambda: store.ok, lambda: reloader.ok, costs)
     try:
-        daemon = Daemon(config, aws, store, here, publisher)
-    except (dns.exception.DNSException, OSError) as error:
+        daemon = _daemon(config, aws, store, here, publisher)
+    except CannotStart:
         listener.close()
         store.close()
-        raise CannotStart(
-            f"This host has no DNS resolver ({error}). List one in the configuration: "
-            "collectors.dns.resolvers: [{address: 169.254.169.253}]"
-        ) from None
+        raise
     app = create_app(
         lambda: publisher.snapshot,
         web.telemetry_path,
@@ -175,6 +173,86 @@ async def run(
         passwords.close()
         store.close()
     log.info("stopped")
+
+
+async def once(
+    config: Config,
+    patience: float,
+    progress: Callable[[Snapshot], None] = lambda _: None,
+    metadata: bool = True,
+) -> Snapshot:
+    """Return what is judged after one pass of every collector.
+
+    After `patience` seconds it is what has been seen by then: `waiting_for` names the rest.
+    `progress` is called while it waits. What flow logs tell of the last look-back counts. Nothing
+    is left behind: the store is a temporary one, no queue is read and no query that AWS bills is
+    asked. Raises NoAccess, StoreError or CannotStart when it cannot begin.
+    """
+    config = _harmless(config)
+    aws = Aws()
+    here = await asyncio.to_thread(_look_around, aws, config, metadata)
+    history = config.collectors.flow_logs.lookback
+    with tempfile.TemporaryDirectory(
+        prefix="privatelink-exporter-", ignore_cleanup_errors=True
+    ) as directory:
+        store = Store(Path(directory))
+        publisher = Publisher(time.time, aws.requests, lambda: store.ok)
+        try:
+            daemon = _daemon(config, aws, store, here, publisher, history)
+            return await _when_ready(daemon, publisher, patience, progress)
+        finally:
+            store.close()
+
+
+async def _when_ready(
+    daemon: Daemon, publisher: Publisher, patience: float, progress: Callable[[Snapshot], None]
+) -> Snapshot:
+    stop = asyncio.Event()
+    collecting = asyncio.create_task(daemon.run(stop))
+    ready = asyncio.create_task(publisher.ready.wait())
+    deadline = time.monotonic() + patience
+    waiting: set[asyncio.Task[Any]] = {collecting, ready}
+    try:
+        while time.monotonic() < deadline:
+            progress(publisher.snapshot)
+            done, _ = await asyncio.wait(waiting, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                break
+        return publisher.snapshot
+    finally:
+        stop.set()
+        ready.cancel()
+        await collecting
+
+
+def _harmless(config: Config) -> Config:
+    """Return the configuration without what one run more would take from the daemon, or cost.
+
+    A message of a queue is read by one alone, and a budget is kept in the daemon's own store.
+    """
+    flow_logs = config.collectors.flow_logs.model_copy(
+        update={"notifications": (), "budget_dollars_per_day": 0.0}
+    )
+    collectors = config.collectors.model_copy(update={"flow_logs": flow_logs})
+    return config.model_copy(update={"collectors": collectors})
+
+
+def _daemon(
+    config: Config,
+    aws: Aws,
+    store: Store,
+    here: Host | None,
+    publisher: Publisher,
+    history: float = 0.0,
+) -> Daemon:
+    """Return the daemon; raises CannotStart where this host has no resolver."""
+    try:
+        return Daemon(config, aws, store, here, publisher, history=history)
+    except (dns.exception.DNSException, OSError) as error:
+        raise CannotStart(
+            f"This host has no DNS resolver ({error}). List one in the configuration: "
+            "collectors.dns.resolvers: [{address: 169.254.169.253}]"
+        ) from None
 
 
 def _look_around(aws: Aws, config: Config, metadata: bool) -> Host | None:

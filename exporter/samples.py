@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from exporter import metrics as m
-from exporter.config import tag_label
+from exporter.config import EndpointSettings, tag_label
+from exporter.facts import expected
 from exporter.flowlogs import attribute, tally
 from exporter.metrics import Metric, Sample
 from exporter.model import (
     ENDPOINT_STATES,
     SERVICE_STATES,
+    Diagnosis,
     EndpointService,
     Inventory,
     Known,
     Listener,
     Lookup,
+    Status,
     Unavailable,
     Zones,
     by_port,
@@ -35,6 +38,11 @@ _FLOW_COUNTERS = {
     tally.CLIENT_RECORDS: m.CLIENT_FLOW_RECORDS,
     tally.CLIENT_REJECTED: m.CLIENT_FLOW_REJECTED_CONNECTIONS,
 }
+_OF_KIND = {
+    "endpoint": (m.ENDPOINT_HEALTHY, m.ENDPOINT_CHECKS, m.ENDPOINT_CHECK_PROBLEM),
+    "service": (m.SERVICE_HEALTHY, m.SERVICE_CHECKS, m.SERVICE_CHECK_PROBLEM),
+}
+_PROBLEMS: tuple[Status, ...] = ("warn", "fail", "unknown")
 # Which rejected records are recent, in seconds.
 _RECENT = 900.0
 # https://www.iana.org/assignments/protocol-numbers/
@@ -43,8 +51,8 @@ _UNSEEN: Unavailable[tuple[Listener, ...]] = Unavailable("not listed")
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}
 
 
-def samples(world: World) -> Iterator[Sample]:
-    """Yield every sample of the world, each series once."""
+def samples(world: World, diagnoses: Iterable[Diagnosis] = ()) -> Iterator[Sample]:
+    """Yield every sample of the world and of what is judged of it, each series once."""
     tags = {tag_label(key): key for key in world.tag_labels}
     listeners = _listeners(world)
     for estate in world.estates:
@@ -52,9 +60,11 @@ def samples(world: World) -> Iterator[Sample]:
         yield from _dns(estate)
         yield from _connections(estate)
         yield from _flows(estate)
-        yield from _rejects(estate, listeners, world.as_of)
+        yield from _rejects(estate, listeners, world.configured, world.as_of)
         yield from _flow_logs(estate, world.as_of)
         yield from _services(estate, tags)
+    for diagnosis in diagnoses:
+        yield from _judged(diagnosis)
     yield from _collectors(world.collectors)
     for key, count in sorted(world.requests.items()):
         yield m.AWS_REQUESTS(
@@ -98,6 +108,25 @@ def _endpoints(estate: Estate, tags: Mapping[str, str]) -> Iterator[Sample]:
                 endpoint_id=endpoint.id,
                 state=state,
             )
+
+
+def _judged(diagnosis: Diagnosis) -> Iterator[Sample]:
+    """Yield what is judged of an endpoint or service; its health only where that is known."""
+    healthy, checks, problem = _OF_KIND[diagnosis.kind]
+    of = {
+        "account": diagnosis.scope.account,
+        "region": diagnosis.scope.region,
+        f"{diagnosis.kind}_id": diagnosis.id,
+    }
+    if diagnosis.judged and diagnosis.verdict != "unknown":
+        yield healthy(float(diagnosis.verdict == "pass"), **of)
+    counts = Counter(finding.status for finding in diagnosis.checks)
+    for status in ("pass", *_PROBLEMS):
+        yield checks(counts[status], **of, status=status)
+    # The provider's checks may have the names of the endpoint's own.
+    found = {(f.check, f.status): None for f in diagnosis.checks if f.status in _PROBLEMS}
+    for check, status in found:
+        yield problem(1, **of, check=check, status=status)
 
 
 def _dns(estate: Estate) -> Iterator[Sample]:
@@ -194,19 +223,24 @@ def _listeners(world: World) -> Mapping[str, frozenset[int]]:
 
 
 def _rejects(
-    estate: Estate, listeners: Mapping[str, frozenset[int]], now: float
+    estate: Estate,
+    listeners: Mapping[str, frozenset[int]],
+    configured: Sequence[EndpointSettings],
+    now: float,
 ) -> Iterator[Sample]:
-    """Yield the recent rejects; a port that is neither a listener's nor has accepted is other."""
+    """Yield the recent rejects; a port that nobody is known to be served at is other."""
     scope = {"account": estate.scope.account, "region": estate.scope.region}
     endpoints = {endpoint.id: endpoint for endpoint in estate.endpoints()}
     noted = estate.report.noted
     accepted = {(p.endpoint_id, p.protocol, p.port) for p in noted.accepted}
     recent: Counter[tuple[str, str, str]] = Counter()
+    told = {i: expected(configured, endpoint).ports for i, endpoint in endpoints.items()}
     for (endpoint_id, minute, protocol, port), count in noted.recent.items():
         if endpoint_id not in endpoints:
             continue
         service = endpoints[endpoint_id].service_name
-        known = port in listeners.get(service, ()) or (endpoint_id, protocol, port) in accepted
+        known = port in told[endpoint_id] or port in listeners.get(service, ())
+        known = known or (endpoint_id, protocol, port) in accepted
         # AWS's own services are asked by HTTPS.
         known = known or (port == 443 and service.startswith(("com.amazonaws.", "aws.")))
         where = (str(port), _PROTOCOLS.get(protocol, str(protocol))) if known else _OTHER

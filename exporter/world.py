@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter.aws.session import RequestKey
+from exporter.config import EndpointSettings
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
@@ -109,3 +110,9 @@ class World:
     costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
     # The VPCs that this host is in or can reach, so that it may judge by connecting.
     reachable: frozenset[str] = frozenset()
+    # Collectors that do not run: switched off, or not configured.
+    off: frozenset[str] = frozenset()
+    # What the configuration says of endpoints, in its order.
+    configured: tuple[EndpointSettings, ...] = ()
+    # Passes whose first one has not ended: collector, scope, part.
+    waiting: tuple[tuple[str, Scope, str], ...] = ()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from exporter.config import ConfigError, duration, load, parse, split_address
+from exporter.config import ConfigError, Match, duration, load, parse, split_address
 
 GOOD = """
 accounts:
@@ -23,6 +24,12 @@ collectors:
       - {address: "[fd00:ec2::253]:53"}
   flow_logs: {interval: 1m, lookback: 30m}
   connectivity: {enabled: true, interval: 2m, vpcs: [vpc-0a1b2c3d4e5f60718], tls_ports: [443, 8443]}
+endpoints:
+  - match: {tags: {team: [payments, orders]}}
+    ports: [443]
+    clients: [10.1.0.0/16, '2001:db8::/32', 10.2.0.9]
+  - match: {id: vpce-0a1b2c3d4e5f60718, tags: {team: payments}}
+    private_dns: false
 storage: {path: ./state}
 """
 
@@ -37,6 +44,10 @@ def test_every_key_is_read() -> None:
         "[fd00:ec2::253]:53",
     ]
     assert config.collectors.flow_logs.lookback == 1800
+    several, one = config.endpoints
+    assert several.ports == (443,)
+    assert [str(n) for n in several.clients] == ["10.1.0.0/16", "2001:db8::/32", "10.2.0.9/32"]
+    assert (several.private_dns, one.private_dns) == (None, False)
     connectivity = config.collectors.connectivity
     assert (connectivity.enabled, connectivity.interval) == (True, 120)
     assert connectivity.vpcs == ("vpc-0a1b2c3d4e5f60718",)
@@ -95,7 +106,7 @@ BAD = {
         "account: []",
         [
             "c:1: account: unknown key; known here: accounts, organization, discovery, collectors, "
-            "metrics, storage"
+            "endpoints, metrics, storage"
         ],
     ),
     "unknown key deep down, with its line": (
@@ -148,6 +159,33 @@ BAD = {
         "collectors: {dns: {resolvers: [{address: '10.0.0.2'}, {address: '10.0.0.2:53'}]}}",
         ["c:1: collectors.dns: resolvers[1]: 10.0.0.2:53 is listed twice"],
     ),
+    "an endpoint that nothing names": (
+        "endpoints:\n- match: {}\n  ports: [443]\n- {ports: [443]}",
+        [
+            "c:2: endpoints[0].match: say which endpoints: {id: vpce-…} or {tags: ",
+            "c:4: endpoints[1].match: required",
+        ],
+    ),
+    "a client's address in the place of its network": (
+        "endpoints:\n- match: {id: vpce-0a1}\n  clients: [10.1.0.5/16, '2001:db8::1/32', here, 10]",
+        [
+            "c:3: endpoints[0].clients[0]: 10.1.0.5/16 has host bits set; write 10.1.0.0/16 for "
+            "the network, or 10.1.0.5/32 for that address alone",
+            "c:3: endpoints[0].clients[1]: 2001:db8::1/32 has host bits set; write 2001:db8::/32 "
+            "for the network, or 2001:db8::1/128 for that address alone",
+            "c:3: endpoints[0].clients[2]: 'here' is not a network; write for example 10.1.0.0/16",
+            "c:3: endpoints[0].clients[3]: 10 is not a network",
+        ],
+    ),
+    "what is no port, id or tag's value": (
+        "endpoints:\n- match: {id: eni-0a1, tags: {team: 3}}\n  ports: [0, 65536]",
+        [
+            "c:2: endpoints[0].match.id: 'eni-0a1' does not look like vpce-0a1b2c3d4e5f60718",
+            "c:2: endpoints[0].match.tags.team: quote it: '3'",
+            "c:3: endpoints[0].ports[0]: input should be greater than or equal to 1",
+            "c:3: endpoints[0].ports[1]: input should be less than or equal to 65535",
+        ],
+    ),
     "a resolver without an address": (
         "collectors: {dns: {resolvers: [{}]}}",
         ["c:1: collectors.dns.resolvers[0].address: required"],
@@ -189,6 +227,28 @@ BAD = {
         ["c:1: storage.path: 'a\\x00b' does not look like ./state"],
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("match", "endpoint_id", "tags", "matches"),
+    [
+        ({"id": "vpce-0a1"}, "vpce-0a1", {}, True),
+        ({"id": "vpce-0a1"}, "vpce-0a2", {}, False),
+        ({"tags": {"team": ("a", "b")}}, "vpce-0a1", {"team": "b", "x": "y"}, True),
+        ({"tags": {"team": ("a", "b")}}, "vpce-0a1", {"team": "c"}, False),
+        ({"tags": {"team": ()}}, "vpce-0a1", {"team": "c"}, True),
+        ({"tags": {"team": ()}}, "vpce-0a1", {}, False),
+        ({"tags": {"team": ("a",), "x": ("y",)}}, "vpce-0a1", {"team": "a"}, False),
+        ({"id": "vpce-0a1", "tags": {"team": ("a",)}}, "vpce-0a1", {"team": "a"}, True),
+        ({"id": "vpce-0a1", "tags": {"team": ("a",)}}, "vpce-0a1", {"team": "b"}, False),
+        ({"id": "vpce-0a1", "tags": {"team": ("a",)}}, "vpce-0a2", {"team": "a"}, False),
+    ],
+)
+def test_which_endpoints_are_meant(
+    match: dict[str, Any], endpoint_id: str, tags: dict[str, str], matches: bool
+) -> None:
+    """By id, by tags, by both; a tag without values by its key."""
+    assert Match(**match).matches(endpoint_id, tags) is matches
 
 
 @pytest.mark.parametrize(("text", "messages"), BAD.values(), ids=BAD.keys())

@@ -61,7 +61,7 @@ def readme_queries() -> list[str]:
     block = (ROOT / "README.md").read_text().partition("```promql\n")[2].partition("```")[0]
     found = [q.strip() for q in re.split(r"^#.*$", block, flags=re.MULTILINE)]
     queries = [q for q in found if q]
-    assert len(queries) == 6
+    assert len(queries) == 8
     return queries
 
 

@@ -19,11 +19,13 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter import metrics
+from exporter.config import parse
 from exporter.exposition import OPENMETRICS, TEXT, process_families, render
 from exporter.flowlogs.passing import SourceReport
+from exporter.model import Endpoint, EndpointService, Finding, Status
 from exporter.samples import samples
 from tests.harness import parse_series, select
-from tests.worlds import NOW, fixed_world
+from tests.worlds import ENDPOINT, NOW, PENDING, SERVICE, diagnosis, fixed_diagnoses, fixed_world
 
 # prometheus_client leaves this one untyped.
 parse_openmetrics = cast(
@@ -35,7 +37,7 @@ GOLDEN = Path(__file__).parent / "golden" / "metrics.txt"
 
 def test_the_golden_exposition() -> None:
     """A fixed world's exposition is the committed one: a change of contract shows in review."""
-    text = render(samples(fixed_world())).text.plain.decode()
+    text = render(samples(fixed_world(), fixed_diagnoses())).text.plain.decode()
     if not GOLDEN.exists():
         GOLDEN.write_text(text)
         pytest.fail("written anew: read the difference, then commit it")
@@ -44,7 +46,7 @@ def test_the_golden_exposition() -> None:
 
 def test_the_golden_world_has_every_metric() -> None:
     """No metric of the catalogue is without a golden sample."""
-    found = {sample.metric.name for sample in samples(fixed_world())}
+    found = {sample.metric.name for sample in samples(fixed_world(), fixed_diagnoses())}
     assert found == {metric.name for metric in metrics.CATALOGUE}
 
 
@@ -99,7 +101,7 @@ def _parsed(text: str) -> list[tuple[str, str]]:
 
 def test_both_formats_parse() -> None:
     """prometheus_client reads back the same from the text and the OpenMetrics format."""
-    both = render(samples(fixed_world()), process_families())
+    both = render(samples(fixed_world(), fixed_diagnoses()), process_families())
     text = {
         (s.name, *sorted(s.labels.items())): s.value
         for f in parse_text(both.text.plain.decode())
@@ -118,7 +120,7 @@ def test_both_formats_parse() -> None:
 
 def test_promtool_has_nothing_to_say(program: Callable[[str], str]) -> None:
     """promtool's lint of names, types and help texts is silent."""
-    body = render(samples(fixed_world()), process_families()).text.plain
+    body = render(samples(fixed_world(), fixed_diagnoses()), process_families()).text.plain
     command = [program("promtool"), "check", "metrics"]
     result = subprocess.run(command, input=body, capture_output=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
@@ -177,3 +179,51 @@ def test_while_one_source_takes_over_from_another() -> None:
     body = render(samples(replace(world, estates=(estate,))))
     series = parse_series(body.text.plain.decode())
     assert list(select(series, metrics.FLOW_LOG_BACKLOG.name).values()) == [300.0]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "healthy"),
+    [
+        (["pass"], [1.0]),
+        (["pass", "warn", "not_applicable"], [1.0]),
+        (["pass", "unknown"], []),
+        (["unknown", "fail"], [0.0]),
+        (["not_applicable", "not_applicable"], []),
+        ([], []),
+    ],
+)
+@pytest.mark.parametrize("of", [ENDPOINT, SERVICE], ids=["endpoint", "service"])
+def test_health(
+    of: Endpoint | EndpointService, statuses: list[Status], healthy: list[float]
+) -> None:
+    """Health is 1 or 0 only where it is known; how many checks have a status always is."""
+    found = diagnosis(of, *(Finding(f"c{i}", status, "") for i, status in enumerate(statuses)))
+    series = parse_series(render(samples(fixed_world(), [found])).text.plain.decode())
+    kinds = {
+        "endpoint": (metrics.ENDPOINT_HEALTHY, metrics.ENDPOINT_CHECKS),
+        "service": (metrics.SERVICE_HEALTHY, metrics.SERVICE_CHECKS),
+    }
+    health, checks = kinds[found.kind]
+    assert list(select(series, health.name).values()) == healthy
+    counts = {dict(k)["status"]: v for k, v in select(series, checks.name).items()}
+    assert counts == {
+        status: statuses.count(status) for status in ("pass", "warn", "fail", "unknown")
+    }
+
+
+def test_a_check_that_occurs_twice_is_one_series() -> None:
+    """The provider's check may have the name of the endpoint's own; a series occurs once."""
+    found = [Finding("zones", s, "") for s in ("warn", "unknown", "unknown", "pass")]
+    body = render(samples(fixed_world(), [diagnosis(PENDING, *found)])).text.plain.decode()
+    problems = select(parse_series(body), metrics.ENDPOINT_CHECK_PROBLEM.name)
+    assert sorted(dict(labels)["status"] for labels in problems) == ["unknown", "warn"]
+
+
+def test_a_configured_port_is_named() -> None:
+    """Rejects at a port that the configuration says is served are not among the others."""
+    told = parse("endpoints: [{match: {id: vpce-0a1}, ports: [8443]}]", "test").endpoints
+    body = render(samples(replace(fixed_world(), configured=told))).text.plain.decode()
+    found = select(parse_series(body), metrics.FLOW_REJECTS_RECENT.name)
+    assert {dict(k)["port"]: v for k, v in found.items()} == {
+        "443": 7, "8080": 0, "8443": 2, "other": 1
+    }  # fmt: skip

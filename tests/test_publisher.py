@@ -8,8 +8,10 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
+import structlog
 
 from exporter import metrics as m
+from exporter.config import parse
 from exporter.flowlogs.ingest import Report
 from exporter.held import Limits
 from exporter.model import Dial, Endpoint, Inventory, Known, Scope, Unavailable
@@ -209,3 +211,30 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110  # the publisher has no event for a test to wait on
             await asyncio.sleep(0.01)
+
+
+def test_a_configured_endpoint_that_is_not_there() -> None:
+    """It is warned of once, after everything has been listed."""
+    made = publisher(OWNER)
+    made.put_inventory(listing(OWNER, "vpce-0a1"))
+    entries = parse(
+        "endpoints: [{match: {id: vpce-0a1}}, {match: {id: vpce-0a2}}]", "test"
+    ).endpoints
+    made.limit(Limits(endpoints=entries))
+    with structlog.testing.capture_logs() as logs:
+        publish(made)
+        made.touch()
+        publish(made)
+    assert [entry["endpoint_id"] for entry in logs] == ["vpce-0a2"]
+
+
+def test_what_is_judged_is_published() -> None:
+    """A snapshot has a diagnosis of each endpoint, and its metrics say the same."""
+    made = publisher(OWNER)
+    made.put_inventory(listing(OWNER, "vpce-0a1"))
+    snapshot = publish(made)
+    assert [(d.scope, d.id) for d in snapshot.diagnoses] == [(OWNER, "vpce-0a1")]
+    series = parse_series(snapshot.exposition.text.plain.decode())
+    counts = select(series, m.ENDPOINT_CHECKS.name, endpoint_id="vpce-0a1")
+    judged = [f for f in snapshot.diagnoses[0].checks if f.status != "not_applicable"]
+    assert sum(counts.values()) == len(judged)

@@ -14,13 +14,16 @@ from exporter.flowlogs.tally import Port
 from exporter.model import (
     NO_ANSWER,
     Connection,
+    Diagnosis,
     Dial,
     DnsName,
     Endpoint,
     EndpointService,
+    Finding,
     FlowLog,
     Interface,
     Inventory,
+    Kind,
     Known,
     LoadBalancer,
     LoadBalancerZone,
@@ -206,4 +209,32 @@ def fixed_world() -> World:
     costs = {("s3", "GetObject"): 0.25}
     return World(
         NOW, "0.0.0", "3.11.0", (estate,), statuses, requests, True, ("team",), costs=costs
+    )
+
+
+def diagnosis(of: Endpoint | EndpointService, *checks: Finding) -> Diagnosis:
+    """Return a diagnosis with these findings; the first that fails is the root cause."""
+    kind: Kind = "endpoint" if isinstance(of, Endpoint) else "service"
+    vpc_id = of.vpc_id if isinstance(of, Endpoint) else ""
+    cause = next((f for f in checks if f.status == "fail"), None)
+    return Diagnosis(of.scope, of.id, kind, of.name, of.service_name, vpc_id, checks, cause)
+
+
+def fixed_diagnoses() -> tuple[Diagnosis, ...]:
+    """Return a diagnosis of each endpoint and service of the fixed world: one of every status."""
+    return (
+        diagnosis(
+            ENDPOINT,
+            Finding("endpoint_state", "pass", "It is available."),
+            Finding("flow_log_coverage", "warn", "Half of it is not logged."),
+            Finding("connectivity", "not_applicable", "Does not run."),
+        ),
+        diagnosis(
+            PENDING,
+            Finding("endpoint_state", "fail", "Not accepted."),
+            Finding("availability_zones", "unknown", "Cannot be judged: denied."),
+            # The provider's check of that name.
+            Finding("availability_zones", "unknown", "Cannot be judged: denied too."),
+        ),
+        diagnosis(SERVICE, Finding("nlb_listener", "fail", "There is none.")),
     )

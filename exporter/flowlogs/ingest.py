@@ -265,7 +265,8 @@ class Ingest:
             for i, x in known.items()
         }
         index = with_addresses(index, own, lives)
-        first_seen = self.store.meet(self.scope, index.flow_logs, index.as_of)
+        begin = index.as_of - self.settings.history
+        first_seen = self.store.meet(self.scope, index.flow_logs, begin)
         speaker_of = {i: speaker(i, found.source) for i, found in self._picker.picks.items()}
         newest = self.store.newest_records(self.scope)
         reached = {

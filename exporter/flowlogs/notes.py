@@ -57,12 +57,20 @@ class Noted:
 
         By quarters of an hour: the oldest may begin up to a quarter of an hour earlier.
         """
-        sketch: Sketch[Rejected] = Sketch()
-        for (endpoint, bucket), part in self.rejected.items():
-            if endpoint == endpoint_id and now - KEPT < bucket + BUCKET:
-                sketch.merge(part)
-        found = [Top(who, n, sketch.error, a, b) for who, (n, a, b) in sketch.counts.items()]
-        return sorted(found, key=lambda top: (-top.least, top.who))[:most]
+        return self.tops(now, most).get(endpoint_id, ())
+
+    def tops(self, now: float, most: int = 20) -> Mapping[str, Sequence[Top]]:
+        """Return the same of every endpoint that rejected somebody, by its id."""
+        sketches: dict[str, Sketch[Rejected]] = {}
+        for (endpoint_id, bucket), part in self.rejected.items():
+            if now - KEPT < bucket + BUCKET:
+                sketches.setdefault(endpoint_id, Sketch()).merge(part)
+        return {endpoint_id: _ranked(sketch)[:most] for endpoint_id, sketch in sketches.items()}
+
+
+def _ranked(sketch: Sketch[Rejected]) -> Sequence[Top]:
+    found = [Top(who, n, sketch.error, a, b) for who, (n, a, b) in sketch.counts.items()]
+    return sorted(found, key=lambda top: (-top.least, top.who))
 
 
 class Notes:

@@ -34,7 +34,8 @@ class Settings:
     """What the configuration says of flow logs; times in seconds.
 
     `budget` is how long a pass may last before it begins nothing more. Queries are asked only
-    within `dollars_per_day`; those of Athena where `athena` says.
+    within `dollars_per_day`; those of Athena where `athena` says. Counting begins `history` before
+    a flow log is first seen.
     """
 
     interval: float = 60.0
@@ -43,6 +44,7 @@ class Settings:
     allowed: Allowed = ANY
     dollars_per_day: float = 0.0
     athena: athena.Settings | None = None
+    history: float = 0.0
 
 
 def speaker(flow_log_id: str, source: str) -> str:

@@ -36,7 +36,7 @@ class Site:
     dials: Mapping[str, tuple[Dial, ...]] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
     expected: Mapping[str, Expected] = field(default_factory=dict)
-    # By collector (dns, flow_logs, changes, connectivity) why its last pass saw nothing.
+    # By collector (dns, flow_logs, changes, connectivity) why its last pass did not see everything.
     blind: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -42,6 +42,11 @@ class Diagnosis:
     root_cause: Finding | None = None
 
     @property
+    def judged(self) -> bool:
+        """Whether any check concerns it: none does while it is being deleted."""
+        return any(finding.status != "not_applicable" for finding in self.checks)
+
+    @property
     def verdict(self) -> Verdict:
         """fail if a check fails, else unknown if one is unknown, else pass."""
         found = {finding.status for finding in self.checks}

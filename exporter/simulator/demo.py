@@ -77,7 +77,7 @@ class Running:
         lines = [
             "",
             "PrivateLink Exporter watches a simulated AWS organisation: three accounts in two",
-            f"Regions, {len(endpoints(snapshot.world))} endpoints, {len(services(snapshot.world))} "
+            f"Regions, {len(endpoints(snapshot))} endpoints, {len(services(snapshot))} "
             "endpoint services, live traffic.",
             "",
             f"  {url}/                  endpoints and services at a glance",

@@ -15,7 +15,6 @@ from exporter.web.endpoints import blind, endpoint, endpoints
 from exporter.web.plain import Json, rfc3339
 from exporter.web.services import service, services
 from exporter.web.status import status
-from exporter.world import World
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -34,12 +33,13 @@ def routes(snapshot: Callable[[], Snapshot]) -> list[Route]:
     something may be there that is not shown. A large estate takes long to write: not on the loop.
     """
 
-    def several(name: str, listed: Callable[[World], list[Json]]) -> Handler:
+    def several(name: str, listed: Callable[[Snapshot], list[Json]]) -> Handler:
         async def answer(_: Request) -> Response:
-            world = snapshot().world
+            current = snapshot()
+            world = current.world
 
             def body() -> Response:
-                found = {name: listed(world), "unavailable": blind(world, name)}
+                found = {name: listed(current), "unavailable": blind(world, name)}
                 return JSONResponse(
                     {"generated_at": rfc3339(world.as_of), **found}, headers=SECURITY
                 )
@@ -48,10 +48,11 @@ def routes(snapshot: Callable[[], Snapshot]) -> list[Route]:
 
         return answer
 
-    def one(name: str, find: Callable[[World, str], Json | None]) -> Handler:
+    def one(name: str, find: Callable[[Snapshot, str], Json | None]) -> Handler:
         async def answer(request: Request) -> Response:
-            world = snapshot().world
-            found = await asyncio.to_thread(find, world, request.path_params["id"])
+            current = snapshot()
+            world = current.world
+            found = await asyncio.to_thread(find, current, request.path_params["id"])
             if found is None:
                 body = {"error": "not found", "unavailable": blind(world, name)}
                 return JSONResponse(body, 404, headers=SECURITY)

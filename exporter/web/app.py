@@ -52,8 +52,8 @@ def create_app(
     def page(current: Snapshot) -> Response:
         how = status(current)
         text = landing_page.render(
-            endpoints=sorted(endpoints(current.world), key=_trouble_first),
-            services=services(current.world),
+            endpoints=sorted(endpoints(current), key=_trouble_first),
+            services=sorted(services(current), key=_failing_first),
             status=how,
             blind=[[c["account"], c["region"]] for c in how["collectors"] if not c["up"]],
             by_reason=_by_reason,
@@ -83,10 +83,19 @@ def create_app(
     )
 
 
-def _trouble_first(endpoint: Json) -> tuple[bool, str, str]:
-    """Order endpoints: first what is not available, or has a name that leads elsewhere."""
+# What somebody has to do something about comes first.
+_ORDER = ("fail", "unknown", "pass")
+
+
+def _failing_first(found: Json) -> tuple[int, str, str]:
+    return _ORDER.index(found["verdict"]), found["account"], found["name"] or found["id"]
+
+
+def _trouble_first(endpoint: Json) -> tuple[int, bool, str, str]:
+    """Order endpoints: first what fails, then what is not available or has an odd name."""
     fine = endpoint["state"] == "available" and not any(x["problem"] for x in endpoint["dns"])
-    return fine, endpoint["account"], endpoint["name"] or endpoint["id"]
+    verdict, account, name = _failing_first(endpoint)
+    return verdict, fine, account, name
 
 
 def _by_reason(problems: Mapping[str, str]) -> list[tuple[str, str]]:

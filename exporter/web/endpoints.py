@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 
 from exporter.flowlogs import attribute
 from exporter.model import (
@@ -11,35 +10,42 @@ from exporter.model import (
     Endpoint,
     Known,
     Lookup,
+    Rejected,
     Unavailable,
     last_known,
 )
+from exporter.publisher import Snapshot
+from exporter.web.diagnosis import brief, by_id, judged
 from exporter.web.evidence import evidence
 from exporter.web.plain import Json, part, plain, rfc3339, unavailable, where
 from exporter.world import Estate, World
 
 
-def endpoints(world: World) -> list[Json]:
-    """Return every endpoint with its state, names, interfaces and flow-log counts."""
+def endpoints(snapshot: Snapshot) -> list[Json]:
+    """Return every endpoint with its verdict, state, names, interfaces and flow-log counts."""
+    diagnoses = by_id(snapshot.diagnoses)
     return [
-        _glance(estate, endpoint, around)
-        for estate in world.estates
+        {**_glance(estate, found, around), **brief(diagnoses.get((estate.scope, found.id)))}
+        for estate in snapshot.world.estates
         for around in [_Around(estate)]
-        for endpoint in estate.endpoints()
+        for found in estate.endpoints()
     ]
 
 
-def endpoint(world: World, endpoint_id: str) -> Json | None:
-    """Return one endpoint with the evidence around it; None when no listing has it."""
-    for estate in world.estates:
+def endpoint(snapshot: Snapshot, endpoint_id: str) -> Json | None:
+    """Return one endpoint, judged, with the evidence around it; None when no listing has it."""
+    for estate in snapshot.world.estates:
         known = last_known(estate.inventory.endpoints) or {}
         if endpoint_id in known:
             found = known[endpoint_id]
+            diagnosis = by_id(snapshot.diagnoses).get((estate.scope, endpoint_id))
             return {
                 **_glance(estate, found, _Around(estate)),
+                **brief(diagnosis),
+                "diagnosis": diagnosis and judged(diagnosis),
                 **evidence(estate.inventory, found),
-                "provider": _provider(world, found),
-                "rejected": _rejected(estate, found, world.as_of),
+                "provider": _provider(snapshot.world, found),
+                "rejected": _rejected(snapshot, estate, endpoint_id),
                 "dials": _dials(estate, found),
             }
     return None
@@ -135,35 +141,29 @@ def _glance(estate: Estate, endpoint: Endpoint, around: _Around) -> dict[str, Js
     }
 
 
-def _rejected(estate: Estate, endpoint: Endpoint, now: float) -> Json:
+def _rejected(snapshot: Snapshot, estate: Estate, endpoint_id: str) -> Json:
     """Who was rejected most in the last hour; None where no flow log tells.
 
     A count may be too low by its `error` at most: 0 unless a great many were rejected.
     """
-    told = {key.subject for key in estate.report.counters if key.label == "REJECT"}
-    if endpoint.id not in told or estate.index is None:
-        return None
-    speaking = {estate.index.speaker(i, "REJECT") for i in endpoint.interface_ids}
-    sources = {
-        estate.report.picks[f.id].source for f in speaking if f and f.id in estate.report.picks
+    (site,) = (site for site in snapshot.facts.sites if site.scope == estate.scope)
+    found = site.traffic[endpoint_id].rejected
+    return None if found is None else [_who(rejected) for rejected in found]
+
+
+def _who(rejected: Rejected) -> Json:
+    return {
+        "source": plain(rejected.address),
+        "port": rejected.port,
+        "protocol": rejected.protocol,
+        "side": rejected.side,
+        "direction": rejected.direction or None,
+        "packets": rejected.packets or None,
+        "count": rejected.count,
+        "error": rejected.error,
+        "first_seen": rfc3339(rejected.first),
+        "last_seen": rfc3339(rejected.last),
     }
-    if sources and sources <= {"insights", "athena"}:
-        return None  # a query does not tell who
-    return [
-        {
-            "source": _address(top.who.source),
-            "port": None if top.who.port < 0 else top.who.port,
-            "protocol": None if top.who.protocol < 0 else top.who.protocol,
-            "side": top.who.side,
-            "direction": top.who.direction or None,
-            "packets": top.who.packets or None,
-            "count": top.least,
-            "error": top.error,
-            "first_seen": rfc3339(top.first),
-            "last_seen": rfc3339(top.last),
-        }
-        for top in estate.report.noted.top(endpoint.id, now)
-    ]
 
 
 def _dials(estate: Estate, endpoint: Endpoint) -> Json:
@@ -186,14 +186,6 @@ def _dials(estate: Estate, endpoint: Endpoint) -> Json:
         if dial.endpoint_id == endpoint.id
     ]
     return found or None
-
-
-def _address(text: str) -> str | None:
-    """Return an address; None for what is none, whatever somebody's log line says."""
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        return None
 
 
 def _not_judged(endpoint: Endpoint, name: DnsName) -> str:

@@ -15,30 +15,36 @@ from exporter.model import (
     last_known,
     target_groups_of,
 )
+from exporter.publisher import Snapshot
+from exporter.web.diagnosis import brief, by_id, judged
 from exporter.web.evidence import MOST_CLIENTS, prefix_lists, rules
 from exporter.web.plain import Json, covered, part, plain, rfc3339, unavailable, where
 from exporter.world import Estate, World
 
 
-def services(world: World) -> list[Json]:
-    """Return every endpoint service with its state and how many consumers and targets it has."""
+def services(snapshot: Snapshot) -> list[Json]:
+    """Return every endpoint service with its verdict, state, how many consumers and targets."""
+    diagnoses = by_id(snapshot.diagnoses)
     return [
-        _glance(estate, service, zones)
-        for estate in world.estates
+        {**_glance(estate, found, zones), **brief(diagnoses.get((estate.scope, found.id)))}
+        for estate in snapshot.world.estates
         for zones in [Zones(estate.inventory)]
-        for service in estate.services()
+        for found in estate.services()
     ]
 
 
-def service(world: World, service_id: str) -> Json | None:
-    """Return one service with the evidence around it; None when no listing has it."""
-    for estate in world.estates:
+def service(snapshot: Snapshot, service_id: str) -> Json | None:
+    """Return one service, judged, with the evidence around it; None when no listing has it."""
+    for estate in snapshot.world.estates:
         known = last_known(estate.inventory.services) or {}
         if service_id in known:
             zones = Zones(estate.inventory)
+            diagnosis = by_id(snapshot.diagnoses).get((estate.scope, service_id))
             return {
                 **_glance(estate, known[service_id], zones),
-                **_evidence(world, estate.inventory, known[service_id], zones),
+                **brief(diagnosis),
+                "diagnosis": diagnosis and judged(diagnosis),
+                **_evidence(snapshot.world, estate.inventory, known[service_id], zones),
             }
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
@@ -61,12 +62,11 @@ def saw(
 def resolved(lab: Lab, endpoint: Endpoint, **private: Iterable[str]) -> None:
     """Every name is answered with the endpoint's own addresses; private ones as told, if told."""
     interfaces = lab.listings["interfaces"]
-    own = [i for i in (interfaces[x] for x in endpoint.interface_ids)]
+    own = [interfaces[i] for i in endpoint.interface_ids]
     for name in endpoint.dns_names:
         found = [str(a) for i in own for a in i.addresses if name.zone in (None, i.zone)]
-        lab.answer(
-            endpoint, name, *(private.get("private", found) if name.kind == "private" else found)
-        )
+        told = private.get("private") if name.kind == "private" else None
+        lab.answer(endpoint, name, *(told or found))
 
 
 def parts(lab: Lab, cidr: str = "10.0.0.0/16") -> tuple[Vpc, Subnet, Subnet, SecurityGroup]:
@@ -77,9 +77,9 @@ def parts(lab: Lab, cidr: str = "10.0.0.0/16") -> tuple[Vpc, Subnet, Subnet, Sec
     return vpc, app, inner, lab.add_group(vpc, ("10.0.0.0/8",))
 
 
-def plain(lab: Lab | None = None, **more: object) -> Estate:
+def plain(**more: Any) -> Estate:
     """An interface endpoint with a client in its VPC."""
-    lab = lab or Lab()
+    lab = Lab()
     vpc, app, inner, group = parts(lab)
     lab.add_interface(app, "10.0.1.10", groups=[lab.add_group(vpc)])
     endpoint = lab.add_endpoint(
@@ -101,7 +101,7 @@ def hub(zone: bool = True) -> Estate:
     lab.change("service_details", detail, private_dns_names=(KMS,))
     resolved(lab, endpoint)
     answer = "10.0.2.5" if zone else "203.0.113.10"
-    lab.answer(endpoint, DnsName(KMS, "service"), answer)  # type: ignore[arg-type]  # a name's kind
+    lab.answer(endpoint, DnsName(KMS, "service"), answer)
     spoke = lab.add_vpc("10.1.0.0/16")
     subnet = lab.add_subnet(spoke, "10.1.1.0/24")
     lab.add_table(spoke, [Route(ip_network("10.0.0.0/16"), TGW)], [subnet])

@@ -429,3 +429,15 @@ class Empty:
 
     def list_objects_v2(self, **_: str) -> dict[str, object]:
         return {"KeyCount": 0}
+
+
+def test_counting_may_begin_earlier(store: Store) -> None:
+    """With a history, what ended before the flow log was first seen counts, up to that long ago."""
+    clock, logs = Clock(), LogGroups(groups={"/group": []})
+    for ago in (1700, 1000, 300):
+        logs.put("/group", "eni-1-all", record(clock.now - ago), clock.now - ago, clock.now - 200)
+    ingest = Ingest(SCOPE, store, clock, Settings(60, 1800, 60, history=1200))
+    report = ingest.run(clients(logs), make_index(clock.now))
+    assert counted(report) == 2
+    (source,) = report.sources.values()
+    assert source.read_to == clock.now

@@ -1,0 +1,228 @@
+"""Diagnoses as text for a terminal: 80 columns, and colours where it is one.
+
+Texts come from tags, flow logs and AWS's answers: none of them may drive the terminal. A command
+is broken only where a shell joins it again, so that it can be pasted.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from exporter.log import clean
+from exporter.model import Diagnosis, Finding
+from exporter.outcome import Outcome
+
+WIDTH = 80
+_STYLES = {
+    "fail": "bold red",
+    "warn": "yellow",
+    "unknown": "magenta",
+    "pass": "green",
+    "not_applicable": "dim",
+    "": "",
+}
+# A word of a command: quotes may hold spaces.
+_WORDS = re.compile(r"""(?:[^\s'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+""")
+_CAUSE = "see the root cause above"
+
+
+def console(stream: TextIO) -> Console:
+    """Return the console for a stream: as wide as a narrow terminal, 80 columns elsewhere."""
+    terminal = stream.isatty()
+    width = min(WIDTH, shutil.get_terminal_size().columns) if terminal else WIDTH
+    return Console(
+        file=stream,
+        force_terminal=terminal,
+        width=width,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def write(stream: TextIO, outcome: Outcome) -> None:
+    """Write what was asked for.
+
+    Each in full where it was asked for by name; else those that fail in full, and a line for each.
+    """
+    page = _Page(console(stream))
+    several = len(outcome.results) > 1
+    for diagnosis in outcome.results:
+        if not outcome.every or diagnosis.verdict == "fail" or not several:
+            page.full(diagnosis)
+    if several:
+        shown = (d for d in outcome.results if not outcome.every or d.verdict != "fail")
+        page.lines(sorted(shown, key=_gravity))
+        page.total(outcome.results)
+    if not outcome.results and not outcome.missing and not outcome.unseen:
+        page.line("There are no endpoints and no endpoint services here.")
+    page.notes(outcome)
+
+
+def notes(stream: TextIO, outcome: Outcome) -> None:
+    """Write what was not found, and what could not be seen, alone."""
+    _Page(console(stream)).notes(outcome)
+
+
+def _gravity(diagnosis: Diagnosis) -> int:
+    return ("fail", "unknown", "pass").index(diagnosis.verdict) + (not diagnosis.judged)
+
+
+class _Page:
+    """Lines for one console."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Write a line as it is."""
+        self._console.print(Text(clean(text), style), soft_wrap=True)
+
+    def full(self, diagnosis: Diagnosis) -> None:
+        """Write one endpoint or service: the root cause, then every check in causal order."""
+        verdict = _verdict(diagnosis)
+        title = Text(f"{verdict.upper()}  ", _STYLES.get(verdict, "dim"))
+        title.append(clean(" ".join(filter(None, (diagnosis.name, diagnosis.id)))), "bold")
+        self._console.print(title, soft_wrap=True)
+        of = diagnosis
+        where = [of.scope.account, of.scope.region, of.vpc_id, of.service_name]
+        self._wrapped(", ".join(filter(None, where)), "  ", style="dim")
+        cause = diagnosis.root_cause
+        if cause:
+            self.line()
+            self.line(f"Root cause: {cause.check}", "bold red")
+            self._wrapped(cause.summary, "  ")
+            self._details(cause, "  ")
+        self.line()
+        self.line("Checks, in causal order:" if of.checks else "Nothing is judged of it.", "bold")
+        for finding in diagnosis.checks:
+            self._check(finding, finding is cause)
+        self.line()
+
+    def lines(self, diagnoses: Sequence[Diagnosis]) -> None:
+        """Write a line for each."""
+        longest = max((len(diagnosis.id) for diagnosis in diagnoses), default=0)
+        for diagnosis in diagnoses:
+            verdict = _verdict(diagnosis)
+            line = Text(f"{verdict:<12}", _STYLES.get(verdict, "dim"))
+            line.append(f"{clean(diagnosis.id):<{longest + 2}}", "default")
+            line.append(clean(diagnosis.name), "bold")
+            short = clean(_in_short(diagnosis))
+            line.append(f"  {short}" if short else "", "dim")
+            line.rstrip()
+            line.truncate(self._console.width, overflow="ellipsis")
+            self._console.print(line, soft_wrap=True)
+
+    def total(self, diagnoses: Sequence[Diagnosis]) -> None:
+        """Write how many there are of each verdict."""
+        counts = Counter(_verdict(d) for d in diagnoses)
+        order = ("fail", "unknown", "pass", "not judged")
+        self.line()
+        self.line(", ".join(f"{counts[v]} {v}" for v in order if counts[v]), "bold")
+
+    def notes(self, outcome: Outcome) -> None:
+        """Write what was not found, and what could not be seen."""
+        for missing in outcome.missing:
+            self.line(f"No endpoint or service has the id or name {missing.wanted!r}.", "bold red")
+            if missing.close:
+                self._wrapped(f"Like it: {', '.join(missing.close)}", "  ")
+        if outcome.unseen:
+            what = "It may be there" if outcome.missing else "More may be there"
+            self.line(f"{what}: not everything could be seen.", "bold magenta")
+            for text in outcome.unseen:
+                self._wrapped(text, "  - ", "    ")
+
+    def _check(self, finding: Finding, cause: bool) -> None:
+        label = "n/a" if finding.status == "not_applicable" else finding.status
+        head = Text("  ")
+        head.append(f"{label:<8}", _STYLES[finding.status])
+        head.append(finding.check, "dim" if finding.status == "not_applicable" else "bold")
+        self._console.print(head, soft_wrap=True)
+        indent = " " * 10
+        dim = "dim" if finding.status in ("pass", "not_applicable") else ""
+        self._wrapped(_CAUSE if cause else finding.summary, indent, style=dim)
+        if not cause and finding.status in ("fail", "warn", "unknown"):
+            self._details(finding, indent)
+
+    def _details(self, finding: Finding, indent: str) -> None:
+        """Write ids, what was seen and what to do."""
+        if finding.resources:
+            self._labelled("resources", ", ".join(finding.resources), indent)
+        for text in finding.evidence:
+            self._labelled("seen", text, indent)
+        if finding.fix:
+            self.line(f"{indent}fix", "bold")
+            for text in finding.fix.splitlines():
+                self._step(text, f"{indent}  ")
+
+    def _labelled(self, label: str, text: str, indent: str) -> None:
+        self._wrapped(text, f"{indent}{label}: ", f"{indent}  ")
+
+    def _step(self, text: str, indent: str) -> None:
+        if text.startswith("aws "):
+            for line in command(text, self._console.width - len(indent)):
+                self.line(f"{indent}{line}", "cyan")
+        elif text[:1].isspace():
+            self.line(f"{indent}{text}", "cyan")
+        else:
+            self._wrapped(text, indent)
+
+    def _wrapped(self, text: str, indent: str, more: str | None = None, style: str = "") -> None:
+        """Write a text on lines that fit; an id is never broken."""
+        more = indent if more is None else more
+        for paragraph in text.splitlines():
+            lines = textwrap.wrap(
+                clean(paragraph),
+                self._console.width,
+                initial_indent=indent,
+                subsequent_indent=more,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            for line in lines:
+                self.line(line, style)
+            indent = more
+
+
+def command(text: str, width: int) -> Iterator[str]:
+    """Yield the lines of a command, each but the last ending with a backslash.
+
+    Broken between words alone: one that is longer than the width stays whole.
+    """
+    words = _WORDS.findall(text)
+    if " ".join(words) != text:
+        yield text  # not a plain sequence of words: better too long than broken
+        return
+    line = words[0]
+    for word in words[1:]:
+        if len(line) + 1 + len(word) + 2 > width:
+            yield f"{line} \\"
+            line = f"  {word}"
+        else:
+            line = f"{line} {word}"
+    yield line
+
+
+def _verdict(diagnosis: Diagnosis) -> str:
+    return diagnosis.verdict if diagnosis.judged else "not judged"
+
+
+def _in_short(diagnosis: Diagnosis) -> str:
+    """Return what to look at first: the cause, else what is unknown, else what is a warning."""
+    if diagnosis.root_cause:
+        return diagnosis.root_cause.check
+    found: dict[str, str] = {}
+    for status in ("unknown", "warn"):
+        found |= {f.check: status for f in diagnosis.checks if f.status == status}
+        if found:
+            prefix = "" if status == diagnosis.verdict else f"{status}: "
+            return prefix + ", ".join(found)
+    return ""

@@ -1,0 +1,120 @@
+"""What of a run was asked for, and the exit code that says how it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from exporter.model import Diagnosis, Finding, Status, Unavailable
+from exporter.outcome import outcome
+from exporter.publisher import Publisher, Snapshot
+from exporter.world import CollectorStatus, World
+from tests.worlds import ENDPOINT, NOW, SCOPE, diagnosis, fixed_world
+
+DENIED: Unavailable[Any] = Unavailable("DescribeVpcEndpoints: UnauthorizedOperation", "denied")
+
+
+def judged(name: str, number: int, status: Status = "pass") -> Diagnosis:
+    endpoint = replace(ENDPOINT, id=f"vpce-0a{number}", tags={"Name": name} if name else {})
+    return diagnosis(endpoint, Finding("endpoint_state", status, "…"))
+
+
+ORDERS, PAYMENTS, NAMELESS = judged("orders", 1), judged("payments", 2, "fail"), judged("", 3)
+UNKNOWN = judged("ledger", 4, "unknown")
+ALL = (ORDERS, PAYMENTS, NAMELESS, UNKNOWN)
+
+
+def snapshot(*diagnoses: Diagnosis, **more: Any) -> Snapshot:
+    """A ready snapshot of a world in which everything could be listed."""
+    found = Publisher(lambda: NOW, dict, lambda: True).snapshot
+    return replace(found, **{"world": fixed_world(), "diagnoses": diagnoses, "ready": True, **more})
+
+
+def denied() -> World:
+    """The same world, whose endpoints could not be listed."""
+    world = fixed_world()
+    inventory = replace(world.estates[0].inventory, endpoints=DENIED)
+    return replace(world, estates=(replace(world.estates[0], inventory=inventory),))
+
+
+def unreached() -> World:
+    """The same world, in which an account could not be reached."""
+    problem = {"own account": "GetCallerIdentity: ExpiredToken"}
+    status = CollectorStatus("accounts", SCOPE, "", NOW, 1, None, problem)
+    return replace(fixed_world(), collectors=(status,))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ([], ALL),
+        (["vpce-0a1"], (ORDERS,)),
+        (["payments"], (PAYMENTS,)),
+        (["payments", "vpce-0a1", "vpce-0a2"], (ORDERS, PAYMENTS)),
+        (["Payments"], ()),
+        ([""], ()),
+        (["vpce-0a"], ()),
+    ],
+    ids=["all", "id", "name", "each once", "other case", "no name", "part of an id"],
+)
+def test_what_is_asked_for(wanted: list[str], found: tuple[Diagnosis, ...]) -> None:
+    """An exact id or an exact tag Name, each found once, in the order of the diagnoses."""
+    assert outcome(snapshot(*ALL), wanted).results == found
+
+
+def test_a_name_that_several_have() -> None:
+    """All of them are meant."""
+    twin = replace(ORDERS, id="vpce-0a9", scope=replace(SCOPE, region="us-east-1"))
+    assert outcome(snapshot(ORDERS, twin), ["orders"]).results == (ORDERS, twin)
+
+
+def test_what_is_like_a_name_that_is_not_there() -> None:
+    """A name that is almost one is answered with that."""
+    (missing,) = outcome(snapshot(*ALL), ["payment", "orders"]).missing
+    assert (missing.wanted, missing.close) == ("payment", ("payments",))
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "code"),
+    [
+        (snapshot(ORDERS, NAMELESS), [], 0),
+        (snapshot(), [], 0),
+        (snapshot(*ALL), [], 1),
+        (snapshot(ORDERS, UNKNOWN), [], 3),
+        (snapshot(*ALL), ["orders"], 0),
+        (snapshot(*ALL), ["orders", "ledger"], 3),
+        (snapshot(*ALL), ["nothing"], 2),
+        (snapshot(*ALL), ["payments", "nothing"], 2),
+        (snapshot(*ALL, world=denied()), ["nothing"], 3),
+        (snapshot(*ALL, world=denied()), ["payments", "nothing"], 1),
+        (snapshot(*ALL, world=denied()), ["orders"], 0),
+        (snapshot(ORDERS, world=denied()), [], 3),
+        (snapshot(ORDERS, world=unreached()), [], 3),
+        (snapshot(ORDERS, waiting_for=("inventory 1 eu-west-1",)), [], 3),
+        (snapshot(ready=False), [], 3),
+    ],
+    ids=[
+        "all pass", "nothing there", "one fails", "one unknown", "asked for and passes",
+        "asked for and unknown", "no such name", "no such name beside one that fails",
+        "may be where it is denied", "that, and one fails", "found, whatever else is denied",
+        "all, and a listing is denied", "all, and an account is out of reach",
+        "all, and a pass has not ended", "nothing has ended",
+    ],
+)  # fmt: skip
+def test_the_exit_code(found: Snapshot, wanted: list[str], code: int) -> None:
+    """0 pass, 1 fails, 2 no such name, 3 not everything that was asked for could be seen."""
+    assert outcome(found, wanted).code == code
+
+
+def test_what_could_not_be_seen_is_named() -> None:
+    """The account, the Region, the listing and AWS's reason; or the pass that has not ended."""
+    late = "inventory 111122223333 eu-west-1"
+    found = outcome(snapshot(ORDERS, world=denied(), waiting_for=(late,)), [])
+    assert found.unseen == (
+        "111122223333 eu-west-1 endpoints: DescribeVpcEndpoints: UnauthorizedOperation",
+        f"{late}: not a single pass has ended",
+    )
+    (account,) = outcome(snapshot(ORDERS, world=unreached()), []).unseen
+    assert account == "111122223333 own account: GetCallerIdentity: ExpiredToken"
