@@ -132,6 +132,10 @@ class Clock:
                 yield from self._flow(flow, interfaces[flow.client_interface_id], own)
         for name in sorted({flow.client_interface_id for flow in world.traffic}):
             yield from records.scan(self._random, interfaces[name])
+        for name in world.scanned:
+            for interface in endpoints[name]["NetworkInterfaceIds"]:
+                for port in (443, None):
+                    yield from records.scan(self._random, interfaces[interface], port)
 
     def _flow(self, flow: Traffic, client: Row, own: list[Row]) -> Iterable[Record]:
         for _ in range(flow.connections):

@@ -21,6 +21,8 @@ _SINCE = {
     8: "reject-reason",
 }
 _VERSION = {name: version for version, names in _SINCE.items() for name in names.split()}
+# Nobody that the organisation knows: RFC 5737.
+STRANGER = "198.51.100.7"
 _SYN, _FIN, _SYN_ACK, _ACK_ONLY = 2, 1, 18, 0
 
 
@@ -106,12 +108,13 @@ def late(draw: Random, client: Row, endpoint: Row, port: int) -> Iterator[Record
         yield Record(endpoint, *pair, *ports, "REJECT", 1, 40, _ACK_ONLY, "ingress")
 
 
-def scan(draw: Random, host: Row) -> Iterator[Record]:
-    """Return somebody's try at somebody's host, which is no endpoint's."""
+def scan(draw: Random, host: Row, port: int | None = None) -> Iterator[Record]:
+    """Return a stranger's try at a host: at a port, or at one that no endpoint serves."""
     if host["PrivateIpAddresses"]:
-        ports = (54321, draw.randrange(1, 440))
+        port = draw.randrange(1, 440) if port is None else port
+        ports = (54321, port)
         address = host["PrivateIpAddress"]
-        yield Record(host, "198.51.100.7", address, *ports, "REJECT", 1, 40, _SYN, "ingress")
+        yield Record(host, STRANGER, address, *ports, "REJECT", 1, 40, _SYN, "ingress")
 
 
 def line(flow_log: Row, where: tuple[str, str], interface: Row, fields: Row) -> str:

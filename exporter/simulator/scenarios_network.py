@@ -84,7 +84,7 @@ def _names(stage: Stage) -> None:
 def _security_groups(stage: Stage) -> None:
     """Add endpoints that a security group keeps the clients from."""
     vpc = stage.vpc("closed")
-    stage.endpoint(
+    missing = stage.endpoint(
         "sg-port-missing",
         vpc,
         "sqs",
@@ -93,6 +93,8 @@ def _security_groups(stage: Stage) -> None:
         check="security_group",
         status="fail",
     )
+    # The clients are to be let in, and the stranger who tries the same port is not.
+    stage.world.scanned.append(missing)
     other = stage.consumer.security_group(vpc.id, "batch-clients", None)
     stage.endpoint(
         "sg-other-group",

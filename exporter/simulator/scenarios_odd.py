@@ -65,6 +65,13 @@ def declare(stage: Stage) -> None:
         "REJECT without SYN: packets that came after their connection was closed.",
         late_rejects=True,
     )
+    scanned = endpoint(
+        "scanned",
+        odd,
+        "ec2",
+        "A stranger tries its ports and is rejected: nothing is to be opened.",
+    )
+    stage.world.scanned.append(scanned)
     _flow_logs(stage)
 
 
