@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/vpc/latest/userguide/vpc-network-acls.html
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from exporter.analysis import fixes, gateway, words
 from exporter.analysis.case import EndpointCase
@@ -25,7 +24,7 @@ from exporter.analysis.rules import (
     host,
     port_text,
 )
-from exporter.model import Network, NetworkAcl, NetworkAclEntry, last_known
+from exporter.model import NetworkAcl, NetworkAclEntry, last_known
 
 _REPLIES = ("endpoint_network_acl_out", "client_network_acl_in")
 # The entry that AWS adds, which denies the rest.
@@ -88,65 +87,48 @@ def _failed(case: EndpointCase, blocked: list[Met]) -> Judged:
 
 
 def _openings(case: EndpointCase, blocked: list[Met]) -> Iterator[str | None]:
-    """The commands that add entries which let the packets or the answers pass.
-
-    One for a subnet, not one for each client, as an ACL has few; each with a number of its own.
-    """
-    wanted = {entry: decision for one in blocked for entry, decision in _entry(case, one)}
-    taken: dict[str, set[int]] = {}
-    for entry, decision in wanted.items():
-        numbers = taken.setdefault(entry.acl.id, {e.number for e in entry.acl.entries})
-        number = _free(numbers, decision)
-        if number:
-            numbers.add(number)
-            yield fixes.open_acl(
-                entry.region,
-                entry.acl.id,
-                number,
-                entry.peer,
-                entry.protocol,
-                entry.ports,
-                entry.egress,
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """An entry that an ACL lacks; yet without its number."""
-
-    region: str
-    acl: NetworkAcl
-    peer: Network
-    protocol: int
-    ports: tuple[int, int]
-    egress: bool
-
-
-def _entry(case: EndpointCase, one: Met) -> Iterator[tuple[_Entry, Decision]]:
-    """Yield what lets a client pass, and what decides against it now."""
-    hop, client = one.hop, one.demand.client
-    if hop is None or hop.decision is None or one.address is None:
-        return
-    theirs = hop.at.startswith("client") and client.around is not None
-    around = client.around if theirs and client.around is not None else case.around
-    peer = host(one.address) if theirs else client.network
-    if not theirs and client.subnet is not None:
-        peer = next((c for c in client.subnet.cidrs if c.version == peer.version), peer)
-    acl = (last_known(around.inventory.network_acls) or {}).get(hop.resources[0])
-    if acl:
+    """Yield the commands that add entries which let the clients' packets or the answers pass."""
+    numbers: dict[str, set[int]] = {}
+    done = set()
+    for one in blocked:
+        hop, client = one.hop, one.demand.client
+        if hop is None or hop.decision is None or one.address is None:
+            continue
+        theirs = hop.at.startswith("client") and client.around is not None
+        around = client.around if theirs and client.around is not None else case.around
+        peer = host(one.address) if theirs else client.network
+        if not theirs and client.subnet is not None:
+            # An ACL has few entries: one for the subnet, not one for each client.
+            peer = next((c for c in client.subnet.cidrs if c.version == peer.version), peer)
+        acl = (last_known(around.inventory.network_acls) or {}).get(hop.resources[0])
+        entry = hop.at, hop.resources[0], peer, one.port
+        if acl is None or entry in done:
+            continue
+        done.add(entry)
+        number = _free(acl, hop.decision, numbers.setdefault(acl.id, set()))
         ports = EPHEMERAL if hop.at in _REPLIES else (one.port.number, one.port.number)
-        region, egress = around.inventory.scope.region, hop.at.endswith("_out")
-        yield _Entry(region, acl, peer, one.port.protocol, ports, egress), hop.decision
+        egress = hop.at.endswith("_out")
+        region = around.inventory.scope.region
+        if number is not None:
+            yield fixes.open_acl(region, acl.id, number, peer, one.port.protocol, ports, egress)
 
 
-def _free(taken: set[int], decision: Decision) -> int | None:
-    """Return a free number before the entry that decides; after all others where none does."""
+def _free(acl: NetworkAcl, decision: Decision, given: set[int]) -> int | None:
+    """Return a free number before the entry that decides; after all others where none does.
+
+    None where there is none. It is added to those that were given.
+    """
     by = decision.deciding.by
     limit = by.number if isinstance(by, NetworkAclEntry) else _LAST
+    taken = {entry.number for entry in acl.entries} | given
     if limit >= _LAST:
         highest = max((number for number in taken if number < _LAST), default=0)
-        return next((n for n in range(highest // 100 * 100 + 100, _LAST, 100)), None)
-    return next((n for n in range(limit - 1, 0, -1) if n not in taken), None)
+        found = next((n for n in range(highest // 100 * 100 + 100, _LAST, 100)), None)
+    else:
+        found = next((n for n in range(limit - 1, 0, -1) if n not in taken), None)
+    if found is not None:
+        given.add(found)
+    return found
 
 
 def _nobody(case: EndpointCase, acls: dict[str, NetworkAcl]) -> Judged | None:

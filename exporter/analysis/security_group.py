@@ -12,7 +12,7 @@ from exporter.analysis.case import EndpointCase
 from exporter.analysis.clients import Port, demands, ports
 from exporter.analysis.judged import Judged, Unseen, failed, passed, unknown
 from exporter.analysis.reach import Met, met, security_groups
-from exporter.analysis.rules import EVERYONE, Decision, Peer, groups_admit, host
+from exporter.analysis.rules import EVERYONE, Decision, Peer, describe, groups_admit, host
 
 
 def judge(case: EndpointCase) -> Judged:
@@ -41,7 +41,8 @@ def judge(case: EndpointCase) -> Judged:
     if found:
         many = f"{len(found)} client{'s' if len(found) > 1 else ''} that should"
         return passed(f"{' and '.join(groups)} let{'s' * (len(groups) == 1)} in {many}.", groups)
-    return passed(f"{' and '.join(groups)} let somebody in at {at}; no client is known.", groups)
+    verb = "lets" if len(groups) == 1 else "let"
+    return passed(f"{' and '.join(groups)} {verb} somebody in at {at}; no client is known.", groups)
 
 
 def _groups(case: EndpointCase) -> tuple[str, ...]:
@@ -135,9 +136,23 @@ def _failed(case: EndpointCase, blocked: list[Met]) -> Judged:
     return failed(
         summary,
         dict.fromkeys(r for one in blocked[:5] if one.hop for r in one.hop.resources),
-        [*words.several(evidence, 3), *words.several(seen, 3)],
+        [*words.several(evidence, 3), *_rules(case, first), *words.several(seen, 3)],
         fixes.lines(_opening(case, one) for one in blocked),
     )
+
+
+def _rules(case: EndpointCase, one: Met) -> list[str]:
+    """What the groups that decide do let pass, for who looks for the rule that is nearly right."""
+    hop, theirs = one.hop, one.demand.client.around
+    if hop is None or hop.decision is None:
+        return []
+    egress = hop.decision.egress
+    around = theirs if hop.at == "client_security_group" and theirs is not None else case.around
+    rules = [rule for rule in around.rules(hop.decision.of) if rule.egress == egress]
+    way = "outbound" if egress else "inbound"
+    if not rules:
+        return [f"{' and '.join(hop.decision.of)}: no {way} rule at all"]
+    return words.several([f"{way} rule {describe(rule, ())}" for rule in rules], 4)
 
 
 def _opening(case: EndpointCase, one: Met) -> str | None:

@@ -130,12 +130,12 @@ class Clock:
             elif endpoint["State"].lower() in _IN_USE and endpoint["NetworkInterfaceIds"]:
                 own = [interfaces[i] for i in endpoint["NetworkInterfaceIds"]]
                 yield from self._flow(flow, interfaces[flow.client_interface_id], own)
+        for flow in world.traffic:
+            for name in endpoints[flow.endpoint_id]["NetworkInterfaceIds"] if flow.scanned else ():
+                yield from records.scan(self._random, interfaces[name])
+                yield from records.scan(self._random, interfaces[name], flow.port)
         for name in sorted({flow.client_interface_id for flow in world.traffic}):
             yield from records.scan(self._random, interfaces[name])
-        for name in world.scanned:
-            for interface in endpoints[name]["NetworkInterfaceIds"]:
-                for port in (443, None):
-                    yield from records.scan(self._random, interfaces[interface], port)
 
     def _flow(self, flow: Traffic, client: Row, own: list[Row]) -> Iterable[Record]:
         for _ in range(flow.connections):

@@ -21,7 +21,7 @@ _SINCE = {
     8: "reject-reason",
 }
 _VERSION = {name: version for version, names in _SINCE.items() for name in names.split()}
-# Nobody that the organisation knows: RFC 5737.
+# RFC 5737.
 STRANGER = "198.51.100.7"
 _SYN, _FIN, _SYN_ACK, _ACK_ONLY = 2, 1, 18, 0
 
@@ -108,11 +108,10 @@ def late(draw: Random, client: Row, endpoint: Row, port: int) -> Iterator[Record
         yield Record(endpoint, *pair, *ports, "REJECT", 1, 40, _ACK_ONLY, "ingress")
 
 
-def scan(draw: Random, host: Row, port: int | None = None) -> Iterator[Record]:
-    """Return a stranger's try at a host: at a port, or at one that no endpoint serves."""
+def scan(draw: Random, host: Row, at: int | None = None) -> Iterator[Record]:
+    """Return a stranger's try at a host, at some port below 440 or at the one that is given."""
     if host["PrivateIpAddresses"]:
-        port = draw.randrange(1, 440) if port is None else port
-        ports = (54321, port)
+        ports = (54321, draw.randrange(1, 440) if at is None else at)
         address = host["PrivateIpAddress"]
         yield Record(host, STRANGER, address, *ports, "REJECT", 1, 40, _SYN, "ingress")
 

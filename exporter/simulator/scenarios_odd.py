@@ -65,13 +65,13 @@ def declare(stage: Stage) -> None:
         "REJECT without SYN: packets that came after their connection was closed.",
         late_rejects=True,
     )
-    scanned = endpoint(
+    endpoint(
         "scanned",
         odd,
-        "ec2",
-        "A stranger tries its ports and is rejected: nothing is to be opened.",
+        "ssmmessages",
+        "A stranger tries its ports, the one that it serves among them.",
+        scanned=True,
     )
-    stage.world.scanned.append(scanned)
     _flow_logs(stage)
 
 

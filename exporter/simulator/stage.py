@@ -88,6 +88,7 @@ class Stage:
         ingress: Sequence[Rule] | None = None,
         clients: Sequence[str] | None = None,
         late_rejects: bool = False,
+        scanned: bool = False,
         answered: bool = True,
         **deviation: Any,
     ) -> str:
@@ -113,7 +114,13 @@ class Stage:
         self.told(name, "endpoint", build, endpoint_id, summary, check, status)
         for client in vpc.clients if clients is None else clients:
             self.world.traffic.append(
-                Traffic(endpoint_id, client, late_rejects=late_rejects, answered=answered)
+                Traffic(
+                    endpoint_id,
+                    client,
+                    late_rejects=late_rejects,
+                    scanned=scanned and client == vpc.clients[0],
+                    answered=answered,
+                )
             )
         return endpoint_id
 

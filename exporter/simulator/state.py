@@ -40,6 +40,8 @@ class Traffic:
     port: int = 443
     connections: int = 1
     late_rejects: bool = False
+    # Whether a stranger tries the endpoint's ports, too.
+    scanned: bool = False
     # Whether anybody stands behind the endpoint.
     answered: bool = True
 
@@ -99,8 +101,6 @@ class World:
     # Whether the public resolver answers from every VPC's view at once.
     one_resolver: bool = False
     traffic: list[Traffic] = field(default_factory=list)
-    # The endpoints whose interfaces a stranger tries port after port of.
-    scanned: list[str] = field(default_factory=list)
     # The group whose rules the clock revokes and authorizes again.
     toggled_group: str = ""
     toggled_permission: Row = field(

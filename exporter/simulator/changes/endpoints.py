@@ -173,4 +173,3 @@ def _delete(world: World, endpoint: Row) -> None:
             if table in tables:
                 tables[table][:] = [row for row in tables[table] if row[key] not in ids]
     world.traffic[:] = [flow for flow in world.traffic if flow.endpoint_id != name]
-    world.scanned[:] = [one for one in world.scanned if one != name]
