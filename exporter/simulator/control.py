@@ -22,7 +22,7 @@ class Control:
         self.answers: dict[str, Callable[[Any], Any]] = {
             "calls": lambda _: dict(faults.calls),
             "calls/by-scope": lambda _: dict(faults.calls_by_scope),
-            "truth": lambda _: clock.truth(),
+            "truth": lambda request: clock.truth(**(request or {})),
             "clock": self._running,
             "faults": self._faulty,
             "dns": self._dns,
