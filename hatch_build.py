@@ -19,7 +19,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path(__file__).parent / "exporter" / "flowlogs" / "native" / "scan.c"
+SOURCES = Path(__file__).parent / "exporter" / "flowlogs" / "native"
 NAME = "libscan.so"
 FLAGS = ("-std=c11", "-O3", "-fPIC", "-shared")
 
@@ -35,10 +35,12 @@ def build(target: Path, *flags: str) -> str | None:
     command = compiler()
     if not command:
         return "no C compiler"
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+    sources = sorted(SOURCES.glob("*.[ch]"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    compiled = [str(path) for path in sources if path.suffix == ".c"]
     # Written beside it, so that a process that has loaded an older one keeps it.
     new = target.with_suffix(".new")
-    arguments = [*FLAGS, *flags, f'-DSOURCE_DIGEST="{digest}"', str(SOURCE), "-o", str(new)]
+    arguments = [*FLAGS, *flags, f'-DSOURCE_DIGEST="{digest}"', *compiled, "-o", str(new)]
     done = subprocess.run(  # noqa: S603  # whoever builds names the compiler
         [*command, *arguments], capture_output=True, text=True, check=False
     )
@@ -60,7 +62,7 @@ class Hook(BuildHookInterface[Any]):
         """Compile, and say in which wheel the code goes; called before the wheel is written."""
         self._directory = tempfile.mkdtemp()
         editable = version == "editable"
-        target = SOURCE.with_name(NAME) if editable else Path(self._directory) / NAME
+        target = SOURCES / NAME if editable else Path(self._directory) / NAME
         problem = build(target)
         if problem:
             self.app.display_warning(

@@ -304,30 +304,36 @@ class Archive(Model):
 Source: TypeAlias = Literal["auto", "cloudwatch", "s3", "insights", "athena"]
 
 
+Queue = Annotated[
+    str,
+    _like(
+        r"https?://[^\s/]+/\d{12}/[A-Za-z0-9_-]{1,80}",
+        "https://sqs.eu-west-1.amazonaws.com/111122223333/flow-logs",
+    ),
+]
+
+
+def _each_once(queues: tuple[str, ...]) -> None:
+    if len(set(queues)) != len(queues):
+        raise ValueError("notifications: a queue is listed twice")
+
+
 class FlowLogsCollector(Model):
-    """How often flow logs are read and from where, and how late a record may arrive.
+    """Whether flow logs are read, how often and from where, and how late a record may arrive.
 
     `sources` say for a flow log, a log group or a bucket's ARN what `source` says for all others.
     `notifications` are SQS queues of S3's events, for this exporter alone. Queries, which AWS bills
     by volume, are asked only within `budget_dollars_per_day`.
     """
 
+    enabled: bool = True
     interval: Interval = 60.0
     lookback: Annotated[Duration, _between("1s", "24h")] = 1800.0
     source: Source = "auto"
     sources: dict[Annotated[str, StringConstraints(min_length=1)], Source] = Field(
         default_factory=dict
     )
-    notifications: tuple[
-        Annotated[
-            str,
-            _like(
-                r"https?://[^\s/]+/\d{12}/[A-Za-z0-9_-]{1,80}",
-                "https://sqs.eu-west-1.amazonaws.com/111122223333/flow-logs",
-            ),
-        ],
-        ...,
-    ] = ()
+    notifications: tuple[Queue, ...] = ()
     athena: Athena | None = None
     archive: Archive | None = None
     budget_dollars_per_day: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -352,8 +358,23 @@ class FlowLogsCollector(Model):
                 )
             if source == "athena" and self.athena is None:
                 raise ValueError(f"{where}: athena needs athena: {{workgroup: …, database: …}}")
-        if len(set(self.notifications)) != len(self.notifications):
-            raise ValueError("notifications: a queue is listed twice")
+        _each_once(self.notifications)
+        return self
+
+
+class ChangesCollector(Model):
+    """Whether CloudTrail is asked who changed what, and how often.
+
+    `notifications` are SQS queues of EventBridge's events, for this exporter alone.
+    """
+
+    enabled: bool = True
+    interval: Interval = 300.0
+    notifications: tuple[Queue, ...] = ()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ChangesCollector:
+        _each_once(self.notifications)
         return self
 
 
@@ -376,7 +397,15 @@ class Collectors(Model):
     inventory: InventoryCollector = InventoryCollector()
     dns: DnsCollector = DnsCollector()
     flow_logs: FlowLogsCollector = FlowLogsCollector()
+    changes: ChangesCollector = ChangesCollector()
     connectivity: ConnectivityCollector = ConnectivityCollector()
+
+    @model_validator(mode="after")
+    def _apart(self) -> Collectors:
+        both = set(self.flow_logs.notifications) & set(self.changes.notifications)
+        if both:
+            raise ValueError(f"{min(both)} is named by flow_logs and by changes: one queue each")
+        return self
 
 
 class Match(Model):

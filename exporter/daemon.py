@@ -15,6 +15,7 @@ from exporter.aws import inventory
 from exporter.aws.accounts import Accounts, needs_region
 from exporter.aws.imds import Host
 from exporter.aws.session import Aws
+from exporter.changes import ChangeQueue, Following
 from exporter.config import Account, Config
 from exporter.connectivity import Dialer, calls, listeners
 from exporter.dns import Line, Pace, Prober, Server, Unreachable, servers
@@ -39,14 +40,18 @@ from exporter.publisher import Publisher
 from exporter.queue import FlowLogClients, FlowLogs, Queue
 from exporter.schedule import Schedule, Task, Threads, where
 from exporter.store import Store, StoreError
+from exporter.trail import Trail
 
 log = structlog.get_logger()
 
 EVERYWHERE = Scope("", "")
 ACCOUNTS, INVENTORY, DNS, FLOW_LOGS = "accounts", "inventory", "dns", "flow_logs"
+CHANGES = "changes"
 CONNECTIVITY = "connectivity"
 # What people configure is asked for at every so many passes of the inventory.
 CONFIGURATION_EVERY = 5
+# What a queue brings comes at once: it is read more often than LookupEvents is asked, in seconds.
+EVENTS_EVERY = 30.0
 
 
 def reachable(config: Config, host: Host | None) -> frozenset[str]:
@@ -72,8 +77,9 @@ def switched_off(config: Config) -> frozenset[str]:
     """Return the collectors that do not run: what they would see is not judged."""
     runs = {
         DNS: config.collectors.dns.enabled,
+        FLOW_LOGS: config.collectors.flow_logs.enabled,
+        CHANGES: config.collectors.changes.enabled,
         CONNECTIVITY: config.collectors.connectivity.enabled,
-        "changes": False,
     }
     return frozenset(name for name, enabled in runs.items() if not enabled)
 
@@ -125,6 +131,7 @@ class Daemon:
         self._pace = Pace()
         self._lines: dict[str, Line] = {}
         self._readers: dict[Scope, FlowLogs] = {}
+        self._trails: dict[Scope, Trail] = {}
         self._dialer: Dialer | None = None
         self._accounts = Accounts(aws, clock, config, 0.0)
         self._configure(config)
@@ -155,7 +162,9 @@ class Daemon:
         await asyncio.to_thread(self._aws.require, needs_region(config))
         self._configure(config)
         await self._schedule.stop(lambda key: key[0] == ACCOUNTS or key[1] == EVERYWHERE)
-        self._publisher.keep_queues(config.collectors.flow_logs.notifications)
+        await self._schedule.stop(lambda key: key[0] in switched_off(config))
+        self._publisher.keep_queues(FLOW_LOGS, config.collectors.flow_logs.notifications)
+        self._publisher.keep_queues(CHANGES, config.collectors.changes.notifications)
         self._begin()
 
     def _configure(self, config: Config) -> None:
@@ -182,15 +191,21 @@ class Daemon:
 
     def _read_queues(self) -> None:
         """Read the queues, once there is an account for what they tell."""
-        flow_logs = self._config.collectors.flow_logs
-        for url in flow_logs.notifications:
-            if (FLOW_LOGS, EVERYWHERE, url) in self._schedule.running():
-                continue
-            queue = Queue(
-                url, flow_logs.interval, self._aws, self._threads, self._readers, self._publisher
-            )
+        running, aws, threads = self._schedule.running(), self._aws, self._threads
+        flow_logs, changes = self._config.collectors.flow_logs, self._config.collectors.changes
+        for url in flow_logs.notifications if flow_logs.enabled else ():
             key = (FLOW_LOGS, EVERYWHERE, url)
-            self._schedule.start(Task(key, flow_logs.interval, queue.read))
+            if key not in running:
+                interval = flow_logs.interval
+                queue = Queue(url, interval, aws, threads, self._readers, self._publisher)
+                self._schedule.start(Task(key, interval, queue.read))
+        for url in changes.notifications if changes.enabled else ():
+            key = (CHANGES, EVERYWHERE, url)
+            if key not in running:
+                interval = min(changes.interval, EVENTS_EVERY)
+                trails, clock = self._trails, self._clock
+                events = ChangeQueue(url, interval, aws, threads, trails, self._publisher, clock)
+                self._schedule.start(Task(key, interval, events.read))
 
     async def _find_accounts(self) -> Mapping[str, str]:
         """Follow the accounts as they come and go: each has a task of its own."""
@@ -233,24 +248,14 @@ class Daemon:
                 self._opened.discard(scope)
                 self._aws.forget(scope)
                 self._readers.pop(scope, None)
+                self._trails.pop(scope, None)
                 self._publisher.forget(scope)
 
     async def _open(self, scope: Scope) -> None:
         """Begin to collect in an account and Region, or go on with another configuration."""
         await self._schedule.stop(partial(_is_of, scope))
         collectors = self._config.collectors
-        reader = FlowLogs(
-            Ingest(scope, self._store, self._clock, self._flow_log_settings()),
-            FlowLogClients(self._aws, scope, collectors.flow_logs.archive),
-        )
-        self._readers[scope] = reader
         self._publisher.watch(scope)
-        put_report = partial(self._publisher.put_report, scope)
-        if not self._publisher.reported(scope):
-            # What cannot be read now is tried again at each pass.
-            with contextlib.suppress(StoreError):
-                key = (FLOW_LOGS, scope, "committed")
-                await self._threads.run(key, reader.ingest.committed, put_report)
         listed = asyncio.Event()
         client = partial(self._aws.client, scope)
         discovery, age = self._config.discovery, self._configuration_age
@@ -268,18 +273,6 @@ class Daemon:
                 listed.set()
             return found.problems()
 
-        async def read_flow_logs() -> Mapping[str, str]:
-            seen = await self._listed(scope, listed)
-            index = attribute.index(seen, reader.ingest.settings.allowed)
-            if index is None:
-                return _needed(seen, "endpoints", "interfaces", "flow_logs")
-
-            def read() -> Report:
-                return reader.ingest.run(reader.clients, index)
-
-            report: Report = await self._threads.run((FLOW_LOGS, scope, ""), read, put_report)
-            return report.problems()
-
         async def find_names() -> Mapping[str, str]:
             seen = await self._listed(scope, listed)
             endpoints = last_known(seen.endpoints)
@@ -292,21 +285,66 @@ class Daemon:
             assert self._dialer
             return await self._connect(self._dialer, await self._listed(scope, listed))
 
-        self._schedule.start(
-            Task((INVENTORY, scope, ""), collectors.inventory.interval, list_inventory),
-            Task((FLOW_LOGS, scope, ""), collectors.flow_logs.interval, read_flow_logs),
-        )
+        tasks = [Task((INVENTORY, scope, ""), collectors.inventory.interval, list_inventory)]
+        if collectors.flow_logs.enabled:
+            tasks.append(await self._flow_logs(scope, listed))
+        if collectors.changes.enabled:
+            tasks.append(self._changes(scope))
         connectivity = collectors.connectivity
         if connectivity.enabled:
-            key = (CONNECTIVITY, scope, "")
-            self._schedule.start(Task(key, connectivity.interval, connect))
+            tasks.append(Task((CONNECTIVITY, scope, ""), connectivity.interval, connect))
         else:
             self._publisher.drop_dials(scope)
         if collectors.dns.enabled:
-            self._schedule.start(Task((DNS, scope, ""), collectors.dns.interval, find_names))
+            tasks.append(Task((DNS, scope, ""), collectors.dns.interval, find_names))
         else:
             self._publisher.keep_resolvers(frozenset(), scope)
+        self._schedule.start(*tasks)
         self._read_queues()
+
+    async def _flow_logs(self, scope: Scope, listed: asyncio.Event) -> Task:
+        """Return the pass that counts the flow logs of an account and Region."""
+        flow_logs = self._config.collectors.flow_logs
+        reader = FlowLogs(
+            Ingest(scope, self._store, self._clock, self._flow_log_settings()),
+            FlowLogClients(self._aws, scope, flow_logs.archive),
+        )
+        self._readers[scope] = reader
+        put_report = partial(self._publisher.put_report, scope)
+        if not self._publisher.reported(scope):
+            # What cannot be read now is tried again at each pass.
+            with contextlib.suppress(StoreError):
+                key = (FLOW_LOGS, scope, "committed")
+                await self._threads.run(key, reader.ingest.committed, put_report)
+
+        async def read() -> Mapping[str, str]:
+            seen = await self._listed(scope, listed)
+            index = attribute.index(seen, reader.ingest.settings.allowed)
+            if index is None:
+                return _needed(seen, "endpoints", "interfaces", "flow_logs")
+
+            def run() -> Report:
+                return reader.ingest.run(reader.clients, index)
+
+            report: Report = await self._threads.run((FLOW_LOGS, scope, ""), run, put_report)
+            return report.problems()
+
+        return Task((FLOW_LOGS, scope, ""), flow_logs.interval, read)
+
+    def _changes(self, scope: Scope) -> Task:
+        """Return the pass that follows who changes what in an account and Region."""
+        if scope not in self._trails:
+            self._trails[scope] = Trail(scope, self._clock())
+        interval = self._config.collectors.changes.interval
+        following = Following(
+            self._trails[scope],
+            partial(self._aws.client, scope),
+            self._threads,
+            self._publisher,
+            self._clock,
+            interval,
+        )
+        return Task((CHANGES, scope, ""), interval, following.read)
 
     async def _follow_resolvers(self, scope: Scope, vpc_ids: Set[str]) -> None:
         """Ask each resolver that answers for one of the VPCs, in a task of its own.

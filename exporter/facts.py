@@ -72,6 +72,7 @@ def _site(world: World, estate: Estate, blind: Mapping[str, str]) -> Site:
         lookups,
         {endpoint.id: told.traffic(endpoint) for endpoint in endpoints},
         dials,
+        estate.changes,
         expected={
             e.id: said for e in endpoints if (said := expected(world.configured, e)) != Expected()
         },

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from exporter.analysis.related import Related
 from exporter.config import EndpointSettings
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
-from exporter.model import Dial, Inventory, Lookup, Scope, last_known
-from exporter.world import CollectorStatus, Estate
+from exporter.model import Change, Dial, Inventory, Lookup, Recorded, Scope, last_known
+from exporter.world import CollectorStatus, Estate, newest_first
 
 Key: TypeAlias = tuple[str, Scope, str]
 
@@ -49,9 +50,12 @@ class Held:
     foreign: dict[Scope, Mapping[str, str]] = field(default_factory=dict)
     lookups: dict[tuple[Scope, str], tuple[Lookup, ...]] = field(default_factory=dict)
     reports: dict[Scope, Report] = field(default_factory=dict)
+    changes: dict[Scope, Recorded] = field(default_factory=dict)
     dials: dict[Scope, tuple[Dial, ...]] = field(default_factory=dict)
     # The index of an inventory, as long as it is that inventory.
     _indexes: dict[Scope, tuple[Inventory, Index | None]] = field(default_factory=dict)
+    # The same for what belongs to what.
+    _related: dict[Scope, tuple[Inventory, Related]] = field(default_factory=dict)
 
     def copy(self) -> Held:
         """Return what is held now, for another thread; what was found is never changed."""
@@ -64,8 +68,10 @@ class Held:
             dict(self.foreign),
             dict(self.lookups),
             dict(self.reports),
+            dict(self.changes),
             dict(self.dials),
             self._indexes,
+            self._related,
         )
 
     def inventory(self, scope: Scope, now: float) -> Inventory | None:
@@ -104,6 +110,11 @@ class Held:
         for (scope, _resolver), found in sorted(self.lookups.items(), key=lambda item: item[0]):
             fresh = (x for x in found if now - x.as_of <= self.limits.states)
             lookups.setdefault(scope, []).extend(fresh)
+        touching: dict[str, list[Change]] = {}
+        for recorded in self.changes.values():
+            for change in recorded.changes:
+                for name in change.touches:
+                    touching.setdefault(name, []).append(change)
         return tuple(
             Estate(
                 scope,
@@ -112,11 +123,27 @@ class Held:
                 tuple(lookups.get(scope, ())),
                 self.reports.get(scope, Report()),
                 self.limits.allowed,
+                self.changes.get(scope, Recorded()),
+                self._touched(inventory, touching),
                 tuple(d for d in self.dials.get(scope, ()) if now - d.at <= self.limits.states),
             )
             for scope in sorted(self.inventories)
             if (inventory := self.inventory(scope, now))
         )
+
+    def _touched(
+        self, inventory: Inventory, touching: Mapping[str, list[Change]]
+    ) -> Mapping[str, tuple[Change, ...]]:
+        """Return the changes that touch each endpoint and service, the newest first."""
+        if not touching:
+            return {}
+        known = self._related.get(inventory.scope)
+        if known is None or known[0] is not inventory:
+            known = self._related[inventory.scope] = (inventory, Related(inventory))
+        return {
+            subject: newest_first(c for name in names for c in touching[name])
+            for subject, names in known[1].touched_by(touching.keys()).items()
+        }
 
     def index(self, inventory: Inventory) -> Index | None:
         """Return who owns which interface; made once for each inventory."""

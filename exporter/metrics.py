@@ -321,6 +321,21 @@ BUILD_INFO = Metric(
     "The exporter's version and Python's; always 1.",
 )
 
+CHANGES = Metric(
+    "privatelink_changes_total",
+    "counter",
+    (*_SCOPE, "event", "outcome"),
+    "Changes of what PrivateLink depends on, by CloudTrail's event and outcome (ok, denied, error) "
+    "since the exporter began.",
+)
+LAST_CHANGE = Metric(
+    "privatelink_last_change_timestamp_seconds",
+    "gauge",
+    (*_SCOPE, "endpoint_id", "service_id"),
+    "When the last change was made that touches the endpoint or the service; absent without one in "
+    "24 hours. The label of the other kind is empty.",
+)
+
 CATALOGUE: tuple[Metric, ...] = (
     ENDPOINT_INFO,
     ENDPOINT_STATE,
@@ -355,6 +370,8 @@ CATALOGUE: tuple[Metric, ...] = (
     SERVICE_OLDEST_PENDING,
     SERVICE_TARGETS,
     SERVICE_PRIVATE_DNS_VERIFIED,
+    CHANGES,
+    LAST_CHANGE,
     COLLECTOR_UP,
     COLLECTOR_DURATION,
     COLLECTOR_LAST_SUCCESS,

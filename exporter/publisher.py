@@ -20,7 +20,7 @@ from exporter.exposition import Exposition
 from exporter.facts import facts, unmatched
 from exporter.flowlogs.ingest import Report
 from exporter.held import Held, Key, Limits
-from exporter.model import Diagnosis, Dial, Facts, Inventory, Lookup, Scope, last_known
+from exporter.model import Diagnosis, Dial, Facts, Inventory, Lookup, Recorded, Scope, last_known
 from exporter.samples import samples
 from exporter.world import CollectorStatus, World
 
@@ -75,8 +75,13 @@ class Publisher:
         self._held.expected.update(keys)
 
     def limit(self, limits: Limits) -> None:
-        """Judge by these limits from now on."""
+        """Judge by these limits from now on; drop what collectors found that are off now."""
         self._held.limits = limits
+        if "flow_logs" in limits.off:
+            self._held.reports.clear()
+        if "changes" in limits.off:
+            self._held.changes.clear()
+        self._drop(lambda key: key[0] in limits.off)
         self._dirty.set()
 
     def watch(self, scope: Scope) -> None:
@@ -93,6 +98,7 @@ class Publisher:
         self._held.inventories.pop(scope, None)
         self._held.foreign.pop(scope, None)
         self._held.reports.pop(scope, None)
+        self._held.changes.pop(scope, None)
         self._held.dials.pop(scope, None)
         self._drop(lambda key: key[1] == scope)
         self._dirty.set()
@@ -156,11 +162,20 @@ class Publisher:
         Passes and queues report beside each other, and no counter may go back.
         """
         held = self._held.reports.get(scope)
+        if "flow_logs" in self._held.limits.off:
+            return
         if scope in self._held.scopes and (held is None or held.number <= report.number):
             self._held.reports[scope] = report
 
+    def put_changes(self, scope: Scope, recorded: Recorded) -> None:
+        """Take what is remembered of a scope's changes."""
+        if scope in self._held.scopes and "changes" not in self._held.limits.off:
+            self._held.changes[scope] = recorded
+
     def put_status(self, key: Key, duration: float, problems: Mapping[str, str]) -> None:
         """Take how a pass went, and have it published with what it brought."""
+        if key[0] in self._held.limits.off:
+            return
         now = self._clock()
         old = self._held.statuses.get(key)
         last = now if not problems else old.last_success if old else None
@@ -170,9 +185,9 @@ class Publisher:
         )
         self._dirty.set()
 
-    def keep_queues(self, urls: Collection[str]) -> None:
-        """Drop what is held of all other queues."""
-        self._drop(lambda key: key[:2] == ("flow_logs", Scope("", "")) and key[2] not in urls)
+    def keep_queues(self, collector: str, urls: Collection[str]) -> None:
+        """Drop what is held of all other queues of a collector."""
+        self._drop(lambda key: key[:2] == (collector, Scope("", "")) and key[2] not in urls)
 
     def touch(self) -> None:
         """Have what changed elsewhere published soon."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from exporter.aws import queues
 from exporter.aws.errors import AWS_ERRORS, MALFORMED_ANSWER, unavailable
 from exporter.aws.session import Aws
 from exporter.config import Account, Archive
@@ -89,7 +90,7 @@ class Queue:
         deadline = time.monotonic() + max(self.interval, 10.0)
         # Long enough to count what comes at a time; then whoever died with it has it no longer.
         hidden = min(max(10.0, 4 * self.interval), 600.0)
-        client = self._client()
+        client = queues.client(self.aws, self.url)
         began = time.time()
         while time.monotonic() < deadline:
             messages = sqs.receive(client, self.url, hidden)
@@ -100,16 +101,11 @@ class Queue:
                         reports[scope] = reader.ingest.committed()
                 break
             receipts = self._handle(messages, problems, reports)
-            for failure in sqs.delete(client, self.url, receipts):
+            for failure in queues.delete(client, self.url, receipts):
                 problems["delete"] = failure
             if not receipts:
                 break  # what is left has to wait; it would only come again
         return problems, reports
-
-    def _client(self) -> Any:
-        own = self.aws.own_account("")
-        region = sqs.region_of(self.url) or self.aws.region or "us-east-1"
-        return self.aws.other_client(Scope(own.id, region), Account(), "sqs")
 
     def _handle(
         self, messages: list[Message], problems: dict[str, str], reports: dict[Scope, Report]

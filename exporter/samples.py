@@ -63,6 +63,7 @@ def samples(world: World, diagnoses: Iterable[Diagnosis] = ()) -> Iterator[Sampl
         yield from _rejects(estate, listeners, world.configured, world.as_of)
         yield from _flow_logs(estate, world.as_of)
         yield from _services(estate, tags)
+        yield from _changes(estate)
     for diagnosis in diagnoses:
         yield from _judged(diagnosis)
     yield from _collectors(world.collectors)
@@ -342,6 +343,23 @@ def _targets(
             return {}
         found.update((zones.of_target(t, group), t.state) for t in health.value)
     return found
+
+
+def _changes(estate: Estate) -> Iterator[Sample]:
+    scope = {"account": estate.scope.account, "region": estate.scope.region}
+    for (event, outcome), count in sorted(estate.recorded.counts.items()):
+        yield m.CHANGES(count, **scope, event=event, outcome=outcome)
+
+    def last(subject: str) -> float | None:
+        made = (change.at for change in estate.touched.get(subject, ()) if change.outcome == "ok")
+        return next(made, None)
+
+    for endpoint in estate.endpoints():
+        if (at := last(endpoint.id)) is not None:
+            yield m.LAST_CHANGE(at, **scope, endpoint_id=endpoint.id, service_id="")
+    for service in estate.services():
+        if (at := last(service.id)) is not None:
+            yield m.LAST_CHANGE(at, **scope, endpoint_id="", service_id=service.id)
 
 
 def _collectors(statuses: Iterable[CollectorStatus]) -> Iterator[Sample]:

@@ -5,7 +5,7 @@ Metrics, pages and API show the same World.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter.aws.session import RequestKey
@@ -14,12 +14,14 @@ from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed, Index
 from exporter.flowlogs.ingest import Report
 from exporter.model import (
+    Change,
     Dial,
     Endpoint,
     EndpointService,
     FlowLog,
     Inventory,
     Lookup,
+    Recorded,
     Scope,
     last_known,
 )
@@ -51,7 +53,10 @@ class CollectorStatus:
 class Estate:
     """One account and Region: its inventory as it may be judged, lookups, flow-log counts.
 
-    `allowed` says by which sources flow logs may be read; `dials` are the connections from here.
+    `allowed` says by which sources flow logs may be read. `recorded` are the changes that were made
+    there; `touched` has, by the id of an endpoint or service here, those that touch it, wherever
+    they were made, the newest first. `dials` are the connections
+    from here.
     """
 
     scope: Scope
@@ -60,7 +65,14 @@ class Estate:
     lookups: tuple[Lookup, ...]
     report: Report
     allowed: Allowed = attribute.ANY
+    recorded: Recorded = field(default_factory=Recorded)
+    touched: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
     dials: tuple[Dial, ...] = ()
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The changes that were made in this account and Region, the newest first."""
+        return self.recorded.changes
 
     def endpoints(self) -> Iterator[Endpoint]:
         """Yield the endpoints of the last listing that succeeded, by id."""
@@ -116,3 +128,9 @@ class World:
     configured: tuple[EndpointSettings, ...] = ()
     # Passes whose first one has not ended: collector, scope, part.
     waiting: tuple[tuple[str, Scope, str], ...] = ()
+
+
+def newest_first(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Return changes, each once, the newest first."""
+    once = {(change.at, change.id): change for change in changes}
+    return tuple(once[key] for key in sorted(once, reverse=True))

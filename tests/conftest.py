@@ -59,14 +59,15 @@ def leading(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator
 @pytest.fixture
 def program() -> Callable[[str], str]:
     """Return the path of a program of Debian's; skips, with CI=true fails, when it is missing."""
+    return found_program
 
-    def find(name: str) -> str:
-        path = shutil.which(name)
-        if path is None:
-            message = f"{name} is missing: see what tests/programs.sh would install"
-            if os.environ.get("CI") == "true":
-                pytest.fail(message)
-            pytest.skip(message)
-        return path
 
-    return find
+def found_program(name: str) -> str:
+    """Return the path of a program of Debian's; skips, with CI=true fails, when it is missing."""
+    path = shutil.which(name)
+    if path is None:
+        message = f"{name} is missing: see what tests/programs.sh would install"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return path

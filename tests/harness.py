@@ -77,7 +77,7 @@ class SimulatorProcess:
         )
         path.write_text(
             "collectors:\n  inventory: {interval: 500ms}\n"
-            "  flow_logs: {interval: 500ms, lookback: 5m}\n"
+            "  flow_logs: {interval: 500ms, lookback: 5m}\n  changes: {interval: 1s}\n"
             f"  dns:\n    interval: 1s\n    resolvers:\n{lines}{extra}"
         )
         return path
@@ -91,7 +91,7 @@ class SimulatorProcess:
         path.write_text(
             "organization: {role_name: privatelink-exporter, regions: all}\n"
             "collectors:\n  inventory: {interval: 1s}\n"
-            "  flow_logs: {interval: 1s, lookback: 5m}\n"
+            "  flow_logs: {interval: 1s, lookback: 5m}\n  changes: {interval: 1s}\n"
             f"  dns:\n    interval: 1s\n    resolvers:\n{resolvers}{extra}"
         )
         return path

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make sure that the programs which the tests drive are there: Debian's prometheus and promtool, a C
-# compiler, awk. Installs them as root or with sudo; otherwise says what to install. With CI=true
-# missing is a failure.
+# compiler, awk, the AWS CLI. Installs them as root or with sudo; otherwise says what to install. With
+# CI=true missing is a failure.
 set -eu
 missing=""
 packages=""
@@ -14,6 +14,7 @@ need prometheus prometheus
 need promtool prometheus
 need cc "gcc libc6-dev"
 need awk mawk
+need aws awscli
 [ -z "$missing" ] && exit 0
 
 if command -v apt-get >/dev/null 2>&1; then

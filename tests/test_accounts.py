@@ -20,7 +20,7 @@ from tests.harness import (
 )
 
 MANAGEMENT, CONSUMER, PROVIDER = "111122223333", "222233334444", "444455556666"
-COLLECTORS = ("accounts", "inventory", "dns", "flow_logs")
+COLLECTORS = ("accounts", "inventory", "dns", "flow_logs", "changes")
 ROLE = f"role_arn: 'arn:aws:iam::{CONSUMER}:role/privatelink-exporter'"
 
 
@@ -202,7 +202,7 @@ def test_a_role_that_cannot_be_assumed(aws: SimulatorProcess, tmp_path: Path) ->
         (shared,) = select(series, m.ENDPOINT_INFO.name, account=PROVIDER)
         assert dict(shared)["name"] == "shared-vpc"
         assert accounts(series, m.SERVICE_INFO) == {PROVIDER}
-        assert down(series) == {(c, CONSUMER) for c in ("inventory", "dns", "flow_logs")}
+        assert down(series) == {(c, CONSUMER) for c in COLLECTORS[1:]}
         listed = running.json("/api/v1/endpoints")["unavailable"]
         assert {(x["account"], x["outcome"]) for x in listed} == {(CONSUMER, "denied")}
         missing = running.get("/api/v1/endpoints/vpce-0")

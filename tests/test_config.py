@@ -64,6 +64,10 @@ def test_nothing_is_needed() -> None:
     """An empty file means the defaults."""
     assert parse("", "x").collectors.inventory.interval == 60
     assert parse("# nothing\n", "x").accounts == ()
+    collectors = parse("", "x").collectors
+    assert collectors.flow_logs.enabled
+    assert collectors.changes.enabled
+    assert collectors.changes.interval == 300
     assert not parse("", "x").collectors.connectivity.enabled
 
 
@@ -101,6 +105,20 @@ BAD = {
     "a queue twice": (
         f"{FLOW_LOGS}notifications: [&q 'https://sqs.eu-west-1.amazonaws.com/111122223333/q', *q]",
         ["c:2: collectors.flow_logs: notifications: a queue is listed twice"],
+    ),
+    "a queue of changes twice": (
+        "collectors:\n  changes:\n    "
+        "notifications: [&q 'https://sqs.eu-west-1.amazonaws.com/111122223333/q', *q]",
+        ["c:2: collectors.changes: notifications: a queue is listed twice"],
+    ),
+    "a queue of flow logs and of changes": (
+        "collectors:\n"
+        "  changes: {notifications: [&q 'https://sqs.eu-west-1.amazonaws.com/111122223333/q']}\n"
+        "  flow_logs: {notifications: [*q]}",
+        [
+            "c:1: collectors: https://sqs.eu-west-1.amazonaws.com/111122223333/q is named by "
+            "flow_logs and by changes: one queue each"
+        ],
     ),
     "unknown key at the top": (
         "account: []",

@@ -128,6 +128,7 @@ def test_http(aws: SimulatorProcess, tmp_path: Path) -> None:
             "inventory",
             "dns",
             "flow_logs",
+            "changes",
         }
         page = running.get("/")
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
@@ -146,6 +147,7 @@ OPERATIONS = {
     ("ec2", "DescribeSubnets"): {"inventory"},
     ("ec2", "DescribeFlowLogs"): {"inventory", "flow_logs"},
     ("logs", "FilterLogEvents"): {"flow_logs"},
+    ("cloudtrail", "LookupEvents"): {"changes"},
     ("sts", "GetCallerIdentity"): {"accounts"},
 }
 
@@ -234,7 +236,7 @@ def test_names_are_not_asked_for(aws: SimulatorProcess, tmp_path: Path) -> None:
         until(lambda: "dns" not in up(running.series()))
         time.sleep(1.5)
         series = running.series()
-        assert set(up(series)) == {"accounts", "inventory", "flow_logs"}
+        assert set(up(series)) == {"accounts", "inventory", "flow_logs", "changes"}
         assert len(states(series)) == 6
         assert not any("dns" in name for name, _ in series)
         assert running.stop() == 0

@@ -83,7 +83,7 @@ def test_prometheus_sees_the_rejects(tmp_path: Path, program: Callable[[str], st
             )
             until(lambda: query(promql), timeout=90, what=promql)
             states = query(f"{m.ENDPOINT_STATE.name} == 1")
-            assert len(states) == len(endpoints) == 60
+            assert len(states) == len(endpoints) == 61
             wrong = query(f'{m.DNS_ANSWERS_MATCH.name}{{name_kind="private"}} == 0')
             assert {ids["foreign-answer"], ids["dns-hostnames-off"]} <= which(wrong)
             uncovered = query(f"{m.FLOW_COVERAGE_RATIO.name} == 0")

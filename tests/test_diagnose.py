@@ -219,6 +219,28 @@ def test_it_could_not_run(organisation: Organisation, tmp_path: Path) -> None:
     assert run(bare, "diagnose", "--timeout=5").returncode == 2
 
 
+def test_what_cannot_be_judged_has_no_health(organisation: Organisation, tmp_path: Path) -> None:
+    """With an operation denied the series is absent, not 0 and not 1; what fails is known still."""
+    well, gateway = organisation.id("secrets"), organisation.id("s3-gateway")
+    waiting = organisation.id("awaiting-acceptance")
+    with (
+        organisation.denying("DescribeRouteTables"),
+        exporter(
+            organisation.aws.environment, tmp_path, f"--config.file={organisation.config}"
+        ) as running,
+    ):
+        until(running.ready, 60)
+        series = running.series()
+    for one in (well, gateway):
+        assert not select(series, m.ENDPOINT_HEALTHY.name, endpoint_id=one)
+        named = {"endpoint_id": one, "check": "route", "status": "unknown"}
+        assert list(select(series, m.ENDPOINT_CHECK_PROBLEM.name, **named).values()) == [1]
+    assert list(select(series, m.ENDPOINT_HEALTHY.name, endpoint_id=waiting).values()) == [0]
+    # Nobody's health hangs on a route but an endpoint's.
+    assert 1 not in select(series, m.ENDPOINT_HEALTHY.name).values()
+    assert 1 in select(series, m.SERVICE_HEALTHY.name).values()
+
+
 def test_traffic_of_the_look_back_counts(tmp_path: Path) -> None:
     """A single run sees who was rejected before it began."""
     with simulator("--world", "organisation", "--speed", "300") as aws:

@@ -27,7 +27,7 @@ ALLOWED = {
     "facts": {"config", "flowlogs", "model", "world"},
     "access": {"aws", "config", "flowlogs", "metrics", "model", "world"},
     "samples": {"config", "facts", "flowlogs", "metrics", "model", "world"},
-    "held": {"config", "flowlogs", "model", "world"},
+    "held": {"analysis", "config", "flowlogs", "model", "world"},
     "publisher": {
         "analysis",
         "aws",
@@ -41,6 +41,7 @@ ALLOWED = {
     },
     "outcome": {"model", "publisher"},
     "report": {"log", "model", "outcome"},
+    "trail": {"model"},
     "schedule": {"aws", "held", "model", "publisher", "store"},
     "queue": {
         "aws",
@@ -51,8 +52,10 @@ ALLOWED = {
         "schedule",
         "store",
     },
+    "changes": {"aws", "model", "publisher", "schedule", "trail"},
     "daemon": {
         "aws",
+        "changes",
         "config",
         "connectivity",
         "dns",
@@ -64,6 +67,7 @@ ALLOWED = {
         "queue",
         "schedule",
         "store",
+        "trail",
     },
     "web": {"flowlogs", "log", "model", "publisher", "strictyaml", "world"},
     "reload": {"config", "web"},

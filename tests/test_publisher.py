@@ -14,8 +14,9 @@ from exporter import metrics as m
 from exporter.config import parse
 from exporter.flowlogs.ingest import Report
 from exporter.held import Limits
-from exporter.model import Dial, Endpoint, Inventory, Known, Scope, Unavailable
+from exporter.model import Dial, Endpoint, Inventory, Known, Recorded, Scope, Unavailable
 from exporter.publisher import Publisher, Snapshot
+from tests.aws.cloudtrail import change
 from tests.harness import parse_series, select
 from tests.worlds import lookup
 
@@ -176,6 +177,49 @@ def test_configuration_may_be_older_than_states() -> None:
     assert found is not None
     assert isinstance(found.endpoints, Unavailable)
     assert isinstance(found.security_groups, Known)
+
+
+def test_changes_touch_endpoints_wherever_they_were_made() -> None:
+    """An event in another account's trail and Region is shown where the endpoint is, once."""
+    made = publisher(OWNER, GUEST)
+    made.put_inventory(listing(OWNER, "vpce-1"))
+    made.put_inventory(listing(GUEST, "vpce-2", owner=GUEST.account))
+    own = change("ModifyVpcEndpoint", "vpce-1", NOW - 60, "own", scope=OWNER)
+    foreign = change("CreateRoute", "vpc-1", NOW - 30, "foreign", scope=GUEST)
+    denied = change("ModifyVpcEndpoint", "vpce-1", NOW - 10, "no", scope=OWNER, outcome="denied")
+    made.put_changes(OWNER, Recorded((denied, own)))
+    made.put_changes(GUEST, Recorded((foreign,)))
+    made.put_changes(OTHER, Recorded((own,)))  # nobody watches it
+    snapshot = publish(made)
+    touched = {e.scope: e.touched for e in snapshot.world.estates}
+    assert touched[OWNER] == {"vpce-1": (denied, foreign, own)}
+    assert touched[GUEST] == {"vpce-2": (foreign,)}
+    series = parse_series(snapshot.exposition.text.plain.decode())
+    last = select(series, m.LAST_CHANGE.name)
+    assert set(last.values()) == {NOW - 30}
+
+
+def test_what_a_collector_found_that_is_switched_off() -> None:
+    """Its findings go at once, and a late pass brings nothing back."""
+    made = publisher(OWNER)
+    made.put_inventory(listing(OWNER, "vpce-1"))
+
+    def put() -> None:
+        made.put_changes(OWNER, Recorded((change(touched="vpce-1", scope=OWNER),)))
+        made.put_report(OWNER, Report(number=1))
+        for collector in ("changes", "flow_logs"):
+            made.put_status((collector, OWNER, ""), 0.1, {})
+
+    put()
+    assert publish(made).world.estates[0].touched
+    made.limit(Limits(off=frozenset(["changes", "flow_logs"])))
+    put()
+    world = publish(made).world
+    assert world.off == {"changes", "flow_logs"}
+    assert not world.estates[0].touched
+    assert not world.estates[0].changes
+    assert world.estates[0].report.number == 0
+    assert {status.collector for status in world.collectors} == {"accounts"}
 
 
 @pytest.mark.parametrize("labels", [(), ("team", "Cost Center")])

@@ -13,6 +13,7 @@ from exporter.flowlogs.passing import SourceReport
 from exporter.flowlogs.tally import Port
 from exporter.model import (
     NO_ANSWER,
+    Change,
     Connection,
     Diagnosis,
     Dial,
@@ -30,6 +31,7 @@ from exporter.model import (
     Lookup,
     NameKind,
     PrivateDnsName,
+    Recorded,
     Scope,
     Target,
     TargetGroup,
@@ -117,6 +119,27 @@ DIALS = (
     Dial("vpce-0a1", ip_address("10.1.1.10"), 443, NOW - 5, 3.0, NO_ANSWER),
 )
 
+REVOKED = Change(
+    "e1",
+    SCOPE,
+    NOW - 600,
+    "RevokeSecurityGroupIngress",
+    "ec2.amazonaws.com",
+    "role/deploy (session alice)",
+    "198.51.100.31",
+    "ok",
+    frozenset(["sg-0a1"]),
+    "revoked tcp 443 from 10.0.0.0/8",
+)
+DENIED = replace(
+    REVOKED,
+    id="e2",
+    at=NOW - 60,
+    event="AuthorizeSecurityGroupIngress",
+    outcome="denied",
+    error="Client.UnauthorizedOperation",
+)
+
 
 def lookup(
     name: str, problem: str | None, matches: bool | None, kind: NameKind = "private"
@@ -195,6 +218,8 @@ def fixed_world() -> World:
             lookup("sqs.eu-west-1.api.aws", "public_address", False, "service"),
         ),
         Report(counters, {"fl-0a1": NOW - 60}, sources, noted=noted, number=1),
+        recorded=Recorded((DENIED, REVOKED), {(c.event, c.outcome): 1 for c in (DENIED, REVOKED)}),
+        touched={ENDPOINT.id: (DENIED, REVOKED), SERVICE.id: (REVOKED,)},
         dials=DIALS,
     )
     statuses = (

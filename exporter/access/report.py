@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeAlias
 
 from exporter.access.operations import BY_KEY, OPERATIONS, Grant, Operation
 from exporter.access.policy import Places, document, grants_of, places_of, trust, trusted
+from exporter.aws.queues import region_of
 from exporter.aws.session import RequestKey
 from exporter.config import Config, partition_of
-from exporter.flowlogs.sources import sqs
 from exporter.model import Scope
 from exporter.world import World
 
@@ -125,7 +125,7 @@ class _Seen:
         flow_logs = config.collectors.flow_logs
         self._budget = flow_logs.budget_dollars_per_day
         self._queues = {
-            Scope(url.split("/")[-2], sqs.region_of(url) or "") for url in flow_logs.notifications
+            Scope(url.split("/")[-2], region_of(url) or "") for url in flow_logs.notifications
         }
         for arn in (*(way.role_arn for way in config.accounts), archive and archive.role_arn):
             if arn:
@@ -247,8 +247,9 @@ class _Seen:
         flow_logs = [f for estate in estates for f in estate.flow_logs().values()]
         here = {**self._known(), **known}
         queues = (
-            {"queue": f"{sqs.region_of(url) or scope.region}:{':'.join(url.split('/')[-2:])}"}
-            for url in self._config.collectors.flow_logs.notifications
+            {"queue": f"{region_of(url) or scope.region}:{':'.join(url.split('/')[-2:])}"}
+            for of in (self._config.collectors.flow_logs, self._config.collectors.changes)
+            for url in of.notifications
         )
         partition = partition_of(scope.region)
         return (

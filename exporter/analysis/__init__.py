@@ -33,6 +33,7 @@ from exporter.analysis import (
 from exporter.analysis.case import WITH_INTERFACES as INTERFACES
 from exporter.analysis.case import WITH_NAMES as NAMES
 from exporter.analysis.case import C, Check, EndpointCase, ServiceCase, World
+from exporter.analysis.changes import with_changes
 from exporter.model import Diagnosis, Facts, Finding
 
 ENDPOINT_CHECKS: tuple[Check[EndpointCase], ...] = (
@@ -83,10 +84,12 @@ def endpoint(case: EndpointCase) -> Diagnosis:
     behind: Iterable[Finding] = ()
     hidden = case.world.hidden_provider(case)
     if provider and not case.gone:
-        behind = (f for f in _run(SERVICE_CHECKS, provider) if f.status in _SHOWN)
+        shown = (f for f in _run(SERVICE_CHECKS, provider) if f.status in _SHOWN)
+        behind = with_changes(tuple(shown), provider)
     elif hidden and not case.gone:
         behind = (Finding("service_state", "unknown", f"The service cannot be seen: {hidden}."),)
-    checks = (*_run(ENDPOINT_CHECKS, case), *behind, *_run(SYMPTOMS, case))
+    own = with_changes(tuple(_run(ENDPOINT_CHECKS, case)), case)
+    checks = (*own, *behind, *with_changes(tuple(_run(SYMPTOMS, case)), case))
     return Diagnosis(
         case.scope,
         of.id,
@@ -102,7 +105,7 @@ def endpoint(case: EndpointCase) -> Diagnosis:
 def service(case: ServiceCase) -> Diagnosis:
     """Return the diagnosis of an endpoint service."""
     of = case.service
-    checks = tuple(_run(SERVICE_CHECKS, case))
+    checks = with_changes(tuple(_run(SERVICE_CHECKS, case)), case)
     return Diagnosis(
         case.scope, of.id, "service", of.name, of.service_name, "", checks, root_cause(checks)
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from exporter.analysis.behind import Behind
 from exporter.analysis.judged import Unseen, need
+from exporter.analysis.related import Related
 from exporter.model import (
     Address,
     Endpoint,
@@ -141,6 +142,11 @@ class Around:
         self._covers("service_details", (service_name,))
         found = self._services.get(service_name, ())
         return next((d for d in found if endpoint_type in d.types or not d.types), None)
+
+    @cached_property
+    def related(self) -> Related:
+        """What belongs to which endpoint and service, as last known."""
+        return Related(self.inventory)
 
     @cached_property
     def behind(self) -> Behind:

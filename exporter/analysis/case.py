@@ -13,6 +13,7 @@ from exporter.analysis.rules import Peer
 from exporter.analysis.subnets import Subnets
 from exporter.model import (
     Address,
+    Change,
     Connection,
     Endpoint,
     EndpointService,
@@ -134,6 +135,19 @@ class World:
                     for address in interfaces[i].addresses if i in interfaces else ():
                         own[address] = endpoint.id
         return found
+
+    @cached_property
+    def changes(self) -> Mapping[str, tuple[Change, ...]]:
+        """The changes, by each id that they touch: an event may be another account's or Region's.
+
+        The requests of who owns a shared VPC are in its own trail, those to Route 53 in one Region.
+        """
+        found: dict[str, list[Change]] = {}
+        for site in self.facts.sites:
+            for change in site.changes:
+                for name in change.touches:
+                    found.setdefault(name, []).append(change)
+        return {name: tuple(changes) for name, changes in found.items()}
 
     @cached_property
     def _by_id(self) -> dict[str, EndpointCase]:

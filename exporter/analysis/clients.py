@@ -151,12 +151,15 @@ def _clients(case: EndpointCase) -> Iterator[Client]:
     for address in sorted(accepted.keys() | rejected.keys(), key=lambda a: (a.version, int(a))):
         known = _found(case, address)
         meant = any(address in network for network in told)
-        yield replace(
-            known,
-            told=meant,
-            ours=True if meant else known.ours,
-            accepted=accepted.get(address),
-            rejected=tuple(rejected.get(address, ())),
+        yield Client(
+            known.peer,
+            meant,
+            True if meant else known.ours,
+            accepted.get(address),
+            tuple(rejected.get(address, ())),
+            known.around,
+            known.subnet,
+            known.interface,
         )
 
 
@@ -253,3 +256,51 @@ def _demands(case: EndpointCase) -> Iterator[Demand]:
             yield Demand(client, tuple(sorted(asked)), True)
         elif client.accepted and not client.told:
             yield Demand(client, served.ports, False)
+
+
+class Alike(NamedTuple):
+    """Demands that differ by the client's address alone, in one subnet and of the same groups.
+
+    `whole` demands the same for the whole subnet: where that is met all of them are. It is None
+    for a demand that is like no other.
+    """
+
+    whole: Demand | None
+    each: Sequence[Demand]
+
+
+def alike(case: EndpointCase) -> Sequence[Alike]:
+    """Return the demands, those that are alike together. Raises Unseen."""
+    key = "alike", case.endpoint.id
+    known: Sequence[Alike] | None = case.around.memo.get(key)
+    if known is None:
+        known = case.around.memo[key] = tuple(_alike(case))
+    return known
+
+
+def _alike(case: EndpointCase) -> Iterator[Alike]:
+    together: dict[object, list[Demand]] = {}
+    for demand in demands(case):
+        client = demand.client
+        where: object = client.peer
+        if client.subnet is not None and client.peer.first == client.peer.last:
+            version, groups = client.peer.version, client.peer.group_ids
+            where = client.subnet.id, version, groups, client.interface is None
+        together.setdefault((where, demand.ports, demand.every), []).append(demand)
+    for each in together.values():
+        yield Alike(_whole(case, each[0]) if len(each) > 1 else None, each)
+
+
+def _whole(case: EndpointCase, demand: Demand) -> Demand | None:
+    """Return the demand for the whole subnet of a client."""
+    client = demand.client
+    if client.subnet is None:
+        return None
+    key = "subnet", client.subnet.id, client.peer.version, client.peer.group_ids
+    peer: Peer | None = case.around.memo.get(key)
+    if peer is None:
+        cidrs = [c for c in client.subnet.cidrs if c.version == client.peer.version]
+        if len(cidrs) != 1:
+            return None
+        peer = case.around.memo[key] = Peer.of(cidrs[0], client.peer.group_ids)
+    return Demand(replace(client, peer=peer, accepted=None), demand.ports, demand.every)

@@ -5,12 +5,16 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VpcEndpoint.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
-from exporter.analysis.case import EndpointCase
+from exporter.analysis.case import EndpointCase, ServiceCase
+from exporter.analysis.fixes import ec2
 from exporter.analysis.judged import Judged, failed, need, passed, unknown, warned
 from exporter.analysis.phrases import age
 
+# The name of a provider's service has its id and its Region.
+_SERVICE = re.compile(r"com\.amazonaws\.vpce\.(?P<region>[a-z0-9-]+)\.(?P<id>vpce-svc-[0-9a-f]+)")
 # How long AWS may take to create or change an endpoint, in seconds.
 PATIENCE = 900.0
 
@@ -38,9 +42,10 @@ def _pending(case: EndpointCase) -> Judged:
             f"The endpoint was created {age(since)} ago and is still pending.",
             [endpoint.id],
             evidence,
-            f"aws ec2 describe-vpc-endpoints --vpc-endpoint-ids {endpoint.id} "
-            f"--region {case.scope.region}\n"
-            "Where nothing is changing it, delete it and create it anew, or ask AWS Support.",
+            _steps(
+                _of_endpoint(case, "describe-vpc-endpoints"),
+                "Where nothing is changing it, delete it and create it anew, or ask AWS Support.",
+            ),
         )
     return warned("The endpoint is being created or changed.", [endpoint.id], evidence)
 
@@ -49,18 +54,14 @@ def _waits(case: EndpointCase) -> Judged:
     endpoint = case.endpoint
     since = "" if endpoint.created is None else f" for {age(case.now - endpoint.created)}"
     provider = case.provider
+    own = _SERVICE.fullmatch(endpoint.service_name)
+    fix: str | None
     if provider is None:
-        fix = (
-            f"Ask the owner of {endpoint.service_name} to accept {endpoint.id}; the owner runs:\n"
-            f"aws ec2 accept-vpc-endpoint-connections --service-id SERVICE_ID "
-            f"--vpc-endpoint-ids {endpoint.id}"
-        )
+        ask = f"Ask the owner of {endpoint.service_name} to accept {endpoint.id}"
+        command = own and _accept(own["region"], own["id"], endpoint.id)
+        fix = _steps(f"{ask}; the owner runs:" if command else f"{ask}.", command)
     else:
-        fix = (
-            f"In account {provider.scope.account}, if this consumer is meant to connect:\n"
-            f"aws ec2 accept-vpc-endpoint-connections --service-id {provider.service.id} "
-            f"--vpc-endpoint-ids {endpoint.id} --region {provider.scope.region}"
-        )
+        fix = _accepting(case, provider)
     return failed(
         f"The provider has not accepted the connection: it has waited{since}.",
         [endpoint.id, *([provider.service.id] if provider else [])],
@@ -72,14 +73,11 @@ def _waits(case: EndpointCase) -> Judged:
 def _rejected(case: EndpointCase) -> Judged:
     endpoint = case.endpoint
     provider = case.provider
+    fix: str | None
     if provider is None:
         fix = f"Ask the owner of {endpoint.service_name} why {endpoint.id} was rejected."
     else:
-        fix = (
-            f"In account {provider.scope.account}, if this consumer is meant to connect:\n"
-            f"aws ec2 accept-vpc-endpoint-connections --service-id {provider.service.id} "
-            f"--vpc-endpoint-ids {endpoint.id} --region {provider.scope.region}"
-        )
+        fix = _accepting(case, provider)
     return failed(
         "The provider has rejected the connection.",
         [endpoint.id, *([provider.service.id] if provider else [])],
@@ -95,9 +93,10 @@ def _failed(case: EndpointCase) -> Judged:
         "AWS could not create the endpoint" + (f": {why}" if why else "."),
         [endpoint.id],
         _evidence(case),
-        "Mend what AWS names, then delete the endpoint and create it anew:\n"
-        f"aws ec2 delete-vpc-endpoints --vpc-endpoint-ids {endpoint.id} "
-        f"--region {case.scope.region}",
+        _steps(
+            "Mend what AWS names, then delete the endpoint and create it anew:",
+            _of_endpoint(case, "delete-vpc-endpoints"),
+        ),
     )
 
 
@@ -107,9 +106,10 @@ def _expired(case: EndpointCase) -> Judged:
         "The request to connect has expired: the provider did not accept it in time.",
         [endpoint.id],
         _evidence(case),
-        "Ask the provider to accept, then delete the endpoint and create it anew:\n"
-        f"aws ec2 delete-vpc-endpoints --vpc-endpoint-ids {endpoint.id} "
-        f"--region {case.scope.region}",
+        _steps(
+            "Ask the provider to accept, then delete the endpoint and create it anew:",
+            _of_endpoint(case, "delete-vpc-endpoints"),
+        ),
     )
 
 
@@ -138,6 +138,34 @@ _STATES: Mapping[str, Callable[[EndpointCase], Judged]] = {
     "expired": _expired,
     "partial": _partial,
 }
+
+
+def _accepting(case: EndpointCase, provider: ServiceCase) -> str | None:
+    """What the provider's account does to let the consumer in."""
+    scope = provider.scope
+    return _steps(
+        f"In account {scope.account}, if this consumer is meant to connect:",
+        _accept(scope.region, provider.service.id, case.endpoint.id),
+    )
+
+
+def _accept(region: str, service_id: str, endpoint_id: str) -> str | None:
+    return ec2(
+        region,
+        "accept-vpc-endpoint-connections",
+        *("--service-id", service_id),
+        *("--vpc-endpoint-ids", endpoint_id),
+        ids=[service_id, endpoint_id],
+    )
+
+
+def _of_endpoint(case: EndpointCase, operation: str) -> str | None:
+    endpoint_id = case.endpoint.id
+    return ec2(case.scope.region, operation, "--vpc-endpoint-ids", endpoint_id, ids=[endpoint_id])
+
+
+def _steps(*lines: str | None) -> str | None:
+    return "\n".join(filter(None, lines)) or None
 
 
 def _evidence(case: EndpointCase) -> list[str]:

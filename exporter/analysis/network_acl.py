@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from exporter.analysis import fixes, gateway, words
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.clients import demands, ports, sighted
+from exporter.analysis.clients import ports, sighted
 from exporter.analysis.judged import Judged, failed, passed, unknown, warned
-from exporter.analysis.reach import Hop, Met, met, network_acls
+from exporter.analysis.reach import Hop, Met, meets, network_acls
 from exporter.analysis.rules import (
     ALL_PORTS,
     EPHEMERAL,
@@ -47,7 +47,7 @@ def judge(case: EndpointCase) -> Judged:
 def _judge(case: EndpointCase) -> Judged:
     acls = {i.subnet_id: case.around.acl(i.subnet_id) for i in case.interfaces}
     names = sorted({acl.id for acl in acls.values()})
-    found = [met(case, demand, network_acls) for demand in demands(case)]
+    found = meets(case, network_acls)
     blocked = [one for one in found if one.allowed is False and one.demand.client.ours]
     if blocked:
         return _failed(case, blocked)

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from exporter.analysis.around import Around
 from exporter.analysis.case import EndpointCase, Target
-from exporter.analysis.clients import Client, Demand, Port
+from exporter.analysis.clients import Client, Demand, Port, alike
 from exporter.analysis.judged import Unseen
 from exporter.analysis.routes import LOCAL, Leg, legs
 from exporter.analysis.rules import EPHEMERAL, Decision, Peer, acl_passes, groups_admit, networks
@@ -214,6 +214,19 @@ class Met:
     hop: Hop | None = None
     address: Address | None = None
     holes: tuple[Hop, ...] = ()
+
+
+def meets(case: EndpointCase, hops: Hops) -> list[Met]:
+    """Return of every demand whether it is met. Raises Unseen."""
+    found: list[Met] = []
+    for whole, each in alike(case):
+        if whole is not None:
+            one = met(case, whole, hops)
+            if one.allowed is True and not one.holes:
+                found += [Met(demand, True, one.port) for demand in each]
+                continue
+        found += [met(case, demand, hops) for demand in each]
+    return found
 
 
 def met(case: EndpointCase, demand: Demand, hops: Hops) -> Met:

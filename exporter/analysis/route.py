@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from exporter.analysis import fixes, gateway, words
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.clients import demands, sighted
+from exporter.analysis.clients import sighted
 from exporter.analysis.judged import Judged, failed, passed, unknown
-from exporter.analysis.reach import Met, destination, met, routes
+from exporter.analysis.reach import Met, destination, meets, routes
 
 
 def judge(case: EndpointCase) -> Judged:
@@ -19,7 +19,7 @@ def judge(case: EndpointCase) -> Judged:
 
 
 def _judge(case: EndpointCase) -> Judged:
-    found = [met(case, demand, routes) for demand in demands(case)]
+    found = meets(case, routes)
     blocked = [one for one in found if one.allowed is False and one.demand.client.ours]
     if blocked:
         return _failed(case, blocked)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from exporter.analysis import fixes, gateway, words
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.clients import Port, demands, ports, sighted
+from exporter.analysis.clients import Port, ports, sighted
 from exporter.analysis.judged import Judged, Unseen, failed, passed, unknown
-from exporter.analysis.reach import Met, met, security_groups
+from exporter.analysis.reach import Met, meets, security_groups
 from exporter.analysis.rules import EVERYONE, Decision, Peer, describe, groups_admit, host
 
 
@@ -27,7 +27,7 @@ def _judge(case: EndpointCase) -> Judged:
     served = ports(case)
     if not served.ports:
         return _whatever_port(case, groups)
-    found = [met(case, demand, security_groups) for demand in demands(case)]
+    found = meets(case, security_groups)
     blocked = [one for one in found if one.allowed is False and one.demand.client.ours]
     if blocked:
         return _failed(case, blocked)

@@ -1,6 +1,7 @@
-"""Which code reads lines: the compiled one where it was built, NumPy otherwise.
+"""Which code reads flow logs: the compiled one where it was built, NumPy and polars otherwise.
 
-Both decide the same: `tests/flowlogs/test_columns.py` holds each to the Judge, line by line.
+Both decide the same: `tests/flowlogs/test_columns.py` holds each to the Judge, line by line, and
+`tests/flowlogs/test_pages.py` what reads Parquet to the other.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from functools import partial
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from exporter.flowlogs.formats import Format
+from exporter.flowlogs.native import rows
 from exporter.flowlogs.native.library import LIBRARY
 from exporter.flowlogs.native.lines import Compiled
 from exporter.flowlogs.slices import Slices
@@ -42,3 +44,8 @@ def name() -> Literal["native", "numpy"]:
 def chosen() -> Kernel:
     """Return the code that reads lines."""
     return partial(Compiled, LIBRARY) if LIBRARY else Slices
+
+
+def parquet(data: bytes, table: Table, delivered: float) -> Tally | None:
+    """Return what is in a Parquet file; None where the compiled code cannot tell."""
+    return rows.count(LIBRARY, data, table, delivered) if LIBRARY else None

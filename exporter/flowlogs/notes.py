@@ -84,7 +84,8 @@ class Notes:
             accepted = Port(endpoint_id, protocol, port)
             self._accepted.setdefault(endpoint_id, set()).add(accepted)
         self._rejected = {key: _read(text) for key, text in store.rejected(scope).items()}
-        self._changed: set[tuple[str, int]] = set()
+        # What is to be saved, as it is written.
+        self._changed: dict[tuple[str, int], str] = {}
         self._clients = Clients()
 
     def commit(self, source: SourceId, batch: Batch, tally: Tally, now: float) -> None:
@@ -106,13 +107,23 @@ class Notes:
             if port not in known and room > 0:
                 accepted.add(port)
         batch.accepted = {(p.endpoint_id, p.protocol, p.port) for p in accepted}
-        self._store.commit(self._scope, source, batch)
+        rejected: dict[tuple[str, int], Sketch[Rejected]] = {}
+        texts: dict[tuple[str, int], str] = {}
+
+        def prepare() -> None:
+            for key, sketch in tally.rejected.items():
+                if key[1] >= oldest:
+                    known = self._rejected.get(key)
+                    rejected[key] = both = known.copy() if known else Sketch()
+                    both.merge(sketch)
+                    texts[key] = _write(both)
+
+        # That takes as long as the writing.
+        self._store.commit(self._scope, source, batch, prepare)
         for port in accepted:
             self._accepted.setdefault(port.endpoint_id, set()).add(port)
-        for key, sketch in tally.rejected.items():
-            if key[1] >= oldest:
-                self._rejected.setdefault(key, Sketch()).merge(sketch)
-                self._changed.add(key)
+        self._rejected |= rejected
+        self._changed |= texts
         self._clients.add(tally.clients, now)
 
     def _recent(
@@ -125,7 +136,13 @@ class Notes:
         found: Counter[tuple[str, int, int, int]] = Counter()
         stored = self._store.recent_ports(self._scope, ports_of)
         for (endpoint_id, minute), ports in ports_of.items():
-            known = {port for port in stored[endpoint_id, minute] if port != OTHER}
+            before = stored.get((endpoint_id, minute))
+            if before is None:
+                # A tally has no more ports in a minute than there may be.
+                for of, amount in ports.items():
+                    found[endpoint_id, minute, of.protocol, of.port] = amount
+                continue
+            known = {named for named in before if named != OTHER}
             for port, amount in ports.items():
                 named = port.protocol, port.port
                 if named != OTHER and named not in known:
@@ -143,7 +160,7 @@ class Notes:
         """
         oldest = now - KEPT - BUCKET
         self._rejected = {key: s for key, s in self._rejected.items() if key[1] >= oldest}
-        changed = {key: _write(s) for key, s in self._rejected.items() if key in self._changed}
+        changed = {key: text for key, text in self._changed.items() if key[1] >= oldest}
         gone = self._accepted.keys() - set(endpoint_ids)
         self._store.note(self._scope, changed, oldest, gone)
         self._clients.forget(now, endpoint_ids)
@@ -160,10 +177,33 @@ class Notes:
 
 
 def _write(sketch: Sketch[Rejected]) -> str:
-    rows = [[*who, *times] for who, times in sketch.counts.items()]
-    return json.dumps([sketch.error, rows], separators=(",", ":"))
+    """Return a sketch as text: its columns, short because there are many.
+
+    What is mostly alike is written once, and moments as seconds after the first one.
+    """
+    kinds: dict[tuple[object, ...], int] = {}
+    of = [kinds.setdefault(who[1:], len(kinds)) for who in sketch.counts]
+    sources = [who[0] for who in sketch.counts]
+    times = sketch.counts.values()
+    begin = min((first for _, first, _ in times), default=0)
+    columns = [[n for n, _, _ in times], [a - begin for _, a, _ in times]]
+    columns.append([b - begin for _, _, b in times])
+    return _JSON.encode([sketch.error, list(kinds), begin, sources, of, *columns])
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 def _read(text: str) -> Sketch[Rejected]:
-    error, rows = json.loads(text)
-    return Sketch(error, {Rejected(*row[:-3]): (row[-3], row[-2], row[-1]) for row in rows})
+    error, kinds, *rest = json.loads(text)
+    if not rest:
+        # As an earlier version wrote it, row by row.
+        return Sketch(error, {Rejected(*row[:-3]): (row[-3], row[-2], row[-1]) for row in kinds})
+    begin, *columns = rest
+    return Sketch(
+        error,
+        {
+            Rejected(source, *kinds[of]): (number, begin + first, begin + last)
+            for source, of, number, first, last in zip(*columns, strict=True)
+        },
+    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exporter.aws.errors import AWS_ERRORS, MALFORMED_ANSWER, code_of, unavailable
+from exporter.flowlogs import kernel
 from exporter.flowlogs.apart import Readers
 from exporter.flowlogs.attribute import layout
 from exporter.flowlogs.parse import Malformed
@@ -108,6 +109,8 @@ class Objects:
         # A queue may name a file twice at a time.
         once = {f.seen: f for f in files if f.seen not in known}
         new = [f for f in once.values() if not self._waits(f)]
+        if not new:
+            return
         table = Table(self.context.judge([self.flow_log], {self.flow_log.id: self.flow_log.id}))
         tally, together = Tally(), dict[Seen, Object]()
         since = time.monotonic()
@@ -203,6 +206,9 @@ class Objects:
                     tally.malformed(self.flow_log.id, Malformed(problem), file.key)
                     return Counted(named, tally, problem)
                 data = b"".join(body.chunks())
+                found = kernel.parquet(data, table, body.modified)
+                if found is not None:
+                    return Counted(named, found)
                 return Counted(named, tally, _PARQUET.read(data, table, body.modified, tally))
             reader = Reader(table, body.modified, tally, layout(self.flow_log))
             reader.read(body.chunks(), step)

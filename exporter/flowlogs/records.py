@@ -123,7 +123,7 @@ class Records:
         port = np.where(inbound == 1, self.target_port[rows], self.source_port[rows])
         port[(inbound < 0) | (port < 0) | (port >= 65536)] = -1
         protocol = np.where((protocol >= 0) & (protocol < 256), protocol, -1)
-        sides = [_SIDES[client] for client in (self.own[rows] < 0).tolist()]
+        sides = [SIDES[client] for client in (self.own[rows] < 0).tolist()]
         # Only the two flags tell, and -1 that there are none.
         flags = np.where(self.flags[rows] < 0, -1, self.flags[rows] & (SYN | ACK))
         each = zip(
@@ -132,7 +132,7 @@ class Records:
             protocol.tolist(),
             sides,
             map(DIRECTIONS.__getitem__, inbound.tolist()),
-            map(_PACKETS.__getitem__, flags.tolist()),
+            map(PACKETS_OF.__getitem__, flags.tolist()),
             strict=True,
         )
         # Many: made without a call of Python code for each.
@@ -171,8 +171,8 @@ class Records:
             tally.client(*each)
 
 
-_PACKETS = {flags: packets_of(flags) for flags in (0, SYN, ACK, SYN | ACK)} | {-1: ""}
-_SIDES: tuple[Side, Side] = ("endpoint", "client")
+PACKETS_OF = {flags: packets_of(flags) for flags in (0, SYN, ACK, SYN | ACK)} | {-1: ""}
+SIDES: tuple[Side, Side] = ("endpoint", "client")
 # Floating point is exact up to here.
 _EXACT = 2**53
 # So many accepted ports are remembered as just seen; so few records show most of a slice's.

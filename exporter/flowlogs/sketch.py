@@ -42,8 +42,16 @@ class Sketch(Generic[K]):
             self.error, self.counts = self.error + other.error, dict(other.counts)
             return
         self.error += other.error
-        for key, (amount, first, last) in other.counts.items():
-            self.add(key, amount, first, last)
+        counts = self.counts
+        for key, new in other.counts.items():
+            known = counts.get(key)
+            if known is not None:
+                counts[key] = known[0] + new[0], min(known[1], new[1]), max(known[2], new[2])
+                continue
+            counts[key] = new
+            if len(counts) > 2 * CAPACITY:
+                self._shrink()
+                counts = self.counts
 
     def copy(self) -> Sketch[K]:
         """Return a sketch that does not change with this one."""

@@ -6,11 +6,13 @@ decides about it record by record.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from exporter.flowlogs.attribute import Place
 from exporter.flowlogs.block import Ints, Mask, Vocabulary
 from exporter.flowlogs.judge import Judge
 from exporter.flowlogs.parse import Record
@@ -55,18 +57,29 @@ class Table:
         self.addresses = Vocabulary(list(lives))
         first = [x[0] for x in lives.values()]
         self._owner = np.array([*(number[x.endpoint_id] for x in first), -1], np.int64)
-        self._born = np.array([*(x.born for x in first), np.inf])
-        self._until = np.array([*(x.until for x in first), -np.inf])
+        self._born = np.array([*(x.born for x in first), np.inf], np.float64)
+        self._until = np.array([*(x.until for x in first), -np.inf], np.float64)
         self._many = np.array([*(len(x) > 1 for x in lives.values()), False])
         # By action (0 ACCEPT, 1 REJECT) and interface; the last row is everybody else's.
-        spans = [
-            s for a in (0, 1) for s in (*(self._span(i, a) for i in own), self._clients(vpc, a))
-        ]
-        self._begin = np.array([s.begin for s in spans])
-        self._end = np.array([s.until for s in spans])
+        spans = [s for a in (0, 1) for s in (*self._spans(own, a), self._clients(vpc, a))]
+        self._begin = np.array([s.begin for s in spans], np.float64)
+        self._end = np.array([s.until for s in spans], np.float64)
         self._tangled = np.array([s.tangled for s in spans])
         # Mostly one flow log speaks for all.
         self._simple = spans[0] if len(set(spans)) == 1 else None
+
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Return the tables, by the names that the compiled code has for them."""
+        return {
+            "owners": self._owners,
+            "owner": self._owner,
+            "born": self._born,
+            "until": self._until,
+            "many": self._many,
+            "begin": self._begin,
+            "end": self._end,
+            "tangled": self._tangled,
+        }
 
     def owners(self, own: Indexes) -> Ints:
         """Return for interfaces, by number, whose they are; -1 for nobody's."""
@@ -89,6 +102,18 @@ class Table:
         width = len(self._owners)
         at = rejected * width + own % width
         return self._begin[at], self._end[at], self._tangled[at]
+
+    def _spans(self, own: Iterable[str], action: int) -> Iterator[Span]:
+        """Yield the span of each interface: once found for all of a subnet that have no own."""
+        known: dict[Place, Span] = {}
+        for i in own:
+            if (i, ACTIONS[action]) in self.judge.choices or i not in self.judge.index.places:
+                yield self._span(i, action)
+                continue
+            place = self.judge.index.places[i]
+            if place not in known:
+                known[place] = self._span(i, action)
+            yield known[place]
 
     def _span(self, interface_id: str, action: int) -> Span:
         cuts = self.judge.cuts(interface_id, Record(interface_id, ACTIONS[action], 0, 0))

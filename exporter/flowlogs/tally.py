@@ -167,14 +167,28 @@ class Tally:
 
     def rejects(self, rows: Iterable[tuple[str, Rejected, int]]) -> None:
         """Take note of who was rejected at which endpoint, in records that ended when."""
+        # One of many: what is known already is changed here, without a call.
+        recent, rejected = self.recent, self.rejected
         for endpoint_id, who, end in rows:
-            if who.side == "endpoint":
-                self._recent((endpoint_id, end // 60 * 60), who.protocol, who.port, 1)
+            _, port, protocol, side, _, _ = who
+            if side == "endpoint":
+                minute = endpoint_id, end // 60 * 60
+                of = Port(endpoint_id, protocol, port)
+                ports = recent.get(minute)
+                if ports is not None and of in ports:
+                    ports[of] += 1
+                else:
+                    self._recent(minute, protocol, port, 1)
             bucket = endpoint_id, end // BUCKET * BUCKET
-            sketch = self.rejected.get(bucket)
+            sketch = rejected.get(bucket)
             if sketch is None:
-                sketch = self.rejected[bucket] = Sketch()
-            sketch.add(who, 1, end, end)
+                sketch = rejected[bucket] = Sketch()
+            known = sketch.counts.get(who)
+            if known is None:
+                sketch.add(who, 1, end, end)
+            else:
+                number, first, last = known
+                sketch.counts[who] = number + 1, min(first, end), max(last, end)
 
     def _recent(self, bucket: tuple[str, int], protocol: int, port: int, amount: int) -> None:
         ports = self.recent.get(bucket)
@@ -192,6 +206,9 @@ class Tally:
         for flow_log_id, end in other.newest.items():
             self.newest[flow_log_id] = max(end, self.newest.get(flow_log_id, 0))
         for bucket, ports in other.recent.items():
+            if bucket not in self.recent:
+                self.recent[bucket] = dict(ports)
+                continue
             for port, amount in ports.items():
                 self._recent(bucket, port.protocol, port.port, amount)
         for bucket, sketch in other.rejected.items():

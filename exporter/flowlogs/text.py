@@ -18,12 +18,12 @@ from exporter.flowlogs.table import Table
 from exporter.flowlogs.tally import Tally
 
 # At most so much is decompressed by one call, and looked at before more is.
-SLICE = 524_288
+SLICE = 1_048_576
 # AWS writes lines of some hundred bytes, a thousand with every field. What is longer than this is
 # not held until its end comes.
 LONGEST_LINE = 1_000_000
 # How much is decompressed at a time, and how much of a file that turned out to be corrupt.
-STEP, SMALL_STEP = 131_072, 256
+STEP, SMALL_STEP = 262_144, 256
 # AWS closes a file at 75 MB; a file that grows beyond this is no flow log.
 LARGEST_FILE = 8 * 1024**3
 _GZIP = b"\x1f\x8b"

@@ -4,7 +4,7 @@ Nothing here does I/O. A part of what we know is either :class:`Known` or :class
 a call that failed is never an empty list.
 """
 
-from exporter.model.change import Change, ChangeOutcome
+from exporter.model.change import Change, ChangeOutcome, Recorded
 from exporter.model.endpoint import (
     ENDPOINT_STATES,
     DnsName,
@@ -121,6 +121,7 @@ __all__ = [
     "PrefixList",
     "Principal",
     "PrivateDnsName",
+    "Recorded",
     "Rejected",
     "Route",
     "RouteTable",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
-from exporter.model.part import Scope
+from exporter.model.part import Scope, Unavailable
 
 ChangeOutcome: TypeAlias = Literal["ok", "denied", "error"]
 
@@ -16,7 +17,8 @@ class Change:
 
     `id` is its EventId, `at` in seconds since the epoch, `event` the API's operation. `actor` says
     who, as `role/deploy (session alice)`; `address` is the source address or the AWS service that
-    acted. `resources` are the ids and ARNs that it names, `what` says in words what changed.
+    acted. `resources` are the ids, ARNs and DNS names that it names, `subjects` those of them that
+    it acts on: a rule that names another group changes its own. `what` says in words what changed.
     `error` is the error code of an attempt that failed.
     https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
     """
@@ -32,3 +34,23 @@ class Change:
     resources: frozenset[str] = frozenset()
     what: str = ""
     error: str = ""
+    subjects: frozenset[str] = frozenset()
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """What it acts on; where that is not clear, all that it names."""
+        return self.subjects or self.resources
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is remembered of the changes in one account and Region: the newest first.
+
+    `counts` are of (event, outcome), since the exporter began; `unread` are the times (from, to)
+    whose events have not been read yet. `problem` is why the last pass could not read.
+    """
+
+    changes: tuple[Change, ...] = ()
+    counts: Mapping[tuple[str, ChangeOutcome], int] = field(default_factory=dict)
+    unread: tuple[tuple[float, float], ...] = ()
+    problem: Unavailable[Any] | None = None

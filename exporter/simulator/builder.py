@@ -10,14 +10,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from exporter.simulator.changes import publish
+from exporter.simulator import names
 from exporter.simulator.interfaces import CREATED, InterfaceBuilder
 from exporter.simulator.state import PUBLIC, Row
 
 ALLOW_ALL = '{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}]}'
-_HOSTED_ZONE = "Z38GZ743OKFT7T"
-# States in which an endpoint's names are in DNS.
-NAMED = ("available", "partial")
 
 
 class Builder(InterfaceBuilder):
@@ -61,10 +58,8 @@ class Builder(InterfaceBuilder):
             self._endpoint_interface(endpoint_id, s, groups, kind, ip, hidden) for s in subnets
         ]
         region = service_region or self.where.region
-        names = self._names(endpoint_id, kind, service, region, interfaces)
-        views: dict[str, dict[str, list[str]]] = {PUBLIC: dict(names)}
-        if private_name and kind == "Interface":
-            views |= self._private(vpc_id, private_name, enabled, names, interfaces, resolves_to)
+        if private_name and private_name.endswith(".amazonaws.com"):
+            self.public_name(private_name)
         row = {
             "VpcEndpointId": endpoint_id,
             "VpcEndpointType": kind,
@@ -81,23 +76,22 @@ class Builder(InterfaceBuilder):
             "PrivateDnsEnabled": enabled,
             "RequesterManaged": False,
             "NetworkInterfaceIds": [i["NetworkInterfaceId"] for i in interfaces],
-            "DnsEntries": [
-                {"DnsName": n, "HostedZoneId": _HOSTED_ZONE}
-                for n in (*names, *([private_name] if private_name and enabled else ()))
-            ],
+            "DnsEntries": [],
             "CreationTimestamp": created,
             "OwnerId": self.where.account,
             "Tags": [{"Key": k, "Value": v} for k, v in {"Name": name, **(tags or {})}.items()],
             **({"LastError": {"Code": error[0], "Message": error[1]}} if error else {}),
             **more,
-            # The simulator's own: what is in DNS when the endpoint is in use.
-            "Names": views,
+            # The simulator's own: of its names, and which are in DNS when the endpoint is in use.
+            **(
+                {"Suffix": f"{self._random.getrandbits(40):08x}"[:8]} if kind == "Interface" else {}
+            ),
+            "PrivateName": private_name,
+            "ResolvesTo": resolves_to,
+            "Names": {},
         }
-        if kind == "GatewayLoadBalancer":
-            row |= {"DnsEntries": [], "Names": {}}
         self.table("VpcEndpoints").append(row)
-        if state in NAMED:
-            publish(self.world, row)
+        names.name(self.world, row)
         self._connect(row)
         return endpoint_id
 
@@ -169,52 +163,6 @@ class Builder(InterfaceBuilder):
             **({"Operator": operator} if hidden else {}),
         )
 
-    def _names(
-        self,
-        endpoint_id: str,
-        kind: str,
-        service: str,
-        region: str,
-        interfaces: Sequence[Row],
-    ) -> dict[str, list[str]]:
-        """Return the regional name, then the zonal ones, with their addresses.
-
-        They are in the service's Region. Resource and ServiceNetwork endpoints are named by their
-        associations.
-        """
-        if kind != "Interface":
-            return {}
-        suffix = f"{self._random.getrandbits(40):08x}"[:8]
-        domain = f"{service.rsplit('.', 1)[-1]}.{region}.vpce.amazonaws.com"
-        names = {
-            f"{endpoint_id}-{suffix}.{domain}": [a for i in interfaces for a in addresses_of(i)]
-        }
-        for interface in interfaces:
-            zonal = f"{endpoint_id}-{suffix}-{interface['AvailabilityZone']}.{domain}"
-            names[zonal] = addresses_of(interface)
-        return names
-
-    def _private(
-        self,
-        vpc_id: str,
-        private_name: str,
-        enabled: bool,
-        names: dict[str, list[str]],
-        interfaces: Sequence[Row],
-        resolves_to: list[str] | None,
-    ) -> dict[str, dict[str, list[str]]]:
-        """Return the private name in the view of the VPC, if there is to be one."""
-        attributes = next(v for v in self.table("Vpcs") if v["VpcId"] == vpc_id)["Attributes"]
-        if private_name.endswith(".amazonaws.com"):
-            self.public_name(private_name)
-        if resolves_to is None and not (enabled and all(attributes.values())):
-            return {}
-        if resolves_to is None and not private_name.endswith(".amazonaws.com"):
-            # A provider's private name is an alias of the regional one.
-            return {vpc_id: {private_name: [f"CNAME {next(iter(names))}"]}}
-        own = [a for i in interfaces for a in addresses_of(i)]
-        return {vpc_id: {private_name: resolves_to or own}}
-
     def _connect(self, endpoint: Row) -> None:
         """Add the connection on the provider's side, where the provider is one of ours."""
         try:
@@ -238,11 +186,3 @@ class Builder(InterfaceBuilder):
             "Tags": [],
         }
         self.world.table("VpcEndpointConnections", *where).append(connection)
-
-
-def addresses_of(interface: Row) -> list[str]:
-    """Return an interface's addresses, v4 before v6."""
-    return [
-        *(a["PrivateIpAddress"] for a in interface["PrivateIpAddresses"]),
-        *(a["Ipv6Address"] for a in interface["Ipv6Addresses"]),
-    ]

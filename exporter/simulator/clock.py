@@ -101,13 +101,15 @@ class Clock:
         if closed and own:
             permissions = groups.permissions(own)
             request = {"GroupId": group["GroupId"], "IpPermissions": permissions}
-            changes.revoke_ingress(self._world, where, request, trail.CLOCK)
+            changes.change(self._world, where, "RevokeSecurityGroupIngress", request, trail.CLOCK)
         elif not closed and not own:
             request = {
                 "GroupId": group["GroupId"],
                 "IpPermissions": [self._world.toggled_permission],
             }
-            changes.authorize_ingress(self._world, where, request, trail.CLOCK)
+            changes.change(
+                self._world, where, "AuthorizeSecurityGroupIngress", request, trail.CLOCK
+            )
 
     def _records(self) -> Iterable[Record]:
         world = self._world

@@ -9,7 +9,7 @@ from typing import Any
 from exporter.simulator.clock import Clock
 from exporter.simulator.dns import BEHAVIOURS
 from exporter.simulator.faults import Fault, Faults
-from exporter.simulator.state import World
+from exporter.simulator.state import PUBLIC, World
 
 
 class Control:
@@ -22,10 +22,11 @@ class Control:
         self.answers: dict[str, Callable[[Any], Any]] = {
             "calls": lambda _: dict(faults.calls),
             "calls/by-scope": lambda _: dict(faults.calls_by_scope),
-            "truth": lambda _: clock.truth(),
+            "truth": lambda request: clock.truth(**(request or {})),
             "clock": self._running,
             "faults": self._faulty,
             "dns": self._dns,
+            "records": self._records,
             "scenarios": lambda _: {n: asdict(s) for n, s in world.scenarios.items()},
         }
 
@@ -48,3 +49,10 @@ class Control:
             with self._world.lock:
                 self._world.dns_behaviours = dict(request)
         return self._world.dns_behaviours
+
+    def _records(self, request: Any) -> Any:
+        """Publish names in the public DNS, as who owns their zone would."""
+        with self._world.lock:
+            known = self._world.names.setdefault(PUBLIC, {})
+            known.update(request or {})
+            return known

@@ -21,6 +21,8 @@ import dns.rrset
 from exporter.simulator.state import PUBLIC, World
 
 TTL = 60
+# What an answer starts with that is the text of a TXT record.
+TEXT = "TXT "
 BEHAVIOURS = ("", "refused", "servfail", "silent", "slow", "lying")
 _SLOW = 1.0
 _LIES = {"A": "192.0.2.66", "AAAA": "2001:db8::66"}
@@ -92,8 +94,14 @@ class DnsServers:
                 )
                 name = alias.lower()
                 continue
+            texts = [a.removeprefix(TEXT) for a in found if a.startswith(TEXT)]
+            if kind == "TXT" and texts:
+                quoted = [f'"{text}"' for text in texts]
+                response.answer.append(dns.rrset.from_text(f"{name}.", TTL, "IN", kind, *quoted))
             version = {"A": 4, "AAAA": 6}.get(kind)
-            addresses = [a for a in found if ip_address(a).version == version]
+            addresses = [
+                a for a in found if not a.startswith(TEXT) and ip_address(a).version == version
+            ]
             if addresses:
                 answers = [_LIES[kind]] if lying else addresses
                 response.answer.append(dns.rrset.from_text(f"{name}.", TTL, "IN", kind, *answers))

@@ -99,6 +99,8 @@ def answer(world: World, where: Where, name: str, request: Row) -> Row:
         raise AwsError(
             "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412
         )
+    if name in changes.EC2:
+        return changes.change(world, where, name, request)
     if name in _SPECIAL:
         return _SPECIAL[name](world, where, request)
     listing = _LISTINGS.get(name)
@@ -216,12 +218,8 @@ _ROWS: dict[str, Callable[[World, Where, Row], list[Row]]] = {
     "DescribeRegions": _regions,
     "DescribeAvailabilityZones": _zones,
 }
-# Where the answer is not a page of rows, or the call changes the world.
+# Where the answer is not a page of rows.
 _SPECIAL: dict[str, Callable[[World, Where, Row], Row]] = {
     "DescribeVpcAttribute": _vpc_attribute,
     "DescribeVpcEndpointServices": offers.endpoint_services,
-    "AcceptVpcEndpointConnections": changes.accept_connections,
-    "RejectVpcEndpointConnections": changes.reject_connections,
-    "AuthorizeSecurityGroupIngress": changes.authorize_ingress,
-    "RevokeSecurityGroupIngress": changes.revoke_ingress,
 }

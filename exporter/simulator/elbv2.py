@@ -1,4 +1,4 @@
-"""Elastic Load Balancing's describe operations over the world's rows.
+"""Elastic Load Balancing's operations over the world's rows.
 
 https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Operations.html
 """
@@ -7,28 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from exporter.simulator import changes
+from exporter.simulator.elbv2_rows import load_balancer, named, target_group
 from exporter.simulator.listing import page
 from exporter.simulator.state import Row, Where, World
 from exporter.simulator.wire import AwsError
 
 _MOST = 400
-# How many load balancers a request may name.
-_NAMED = 20
-
-
-def _not_found(kind: str, name: str) -> AwsError:
-    words = {
-        "LoadBalancerNotFound": f"Load balancers '[{name}]' not found",
-        "ListenerNotFound": f"Listeners '[{name}]' not found",
-        "TargetGroupNotFound": f"Target groups '[{name}]' not found",
-    }
-    return AwsError(kind, words[kind])
 
 
 def _load_balancers(world: World, where: Where, request: Row) -> Row:
     rows = world.tables.get(where, {}).get("LoadBalancers", [])
     for ids, key in (("LoadBalancerArns", "LoadBalancerArn"), ("Names", "LoadBalancerName")):
-        rows = _named(rows, request.get(ids), key, "LoadBalancerNotFound")
+        rows = named(rows, request.get(ids), key, "LoadBalancerNotFound")
     return _page(rows, request, "LoadBalancers")
 
 
@@ -36,18 +27,18 @@ def _listeners(world: World, where: Where, request: Row) -> Row:
     rows = world.tables.get(where, {}).get("Listeners", [])
     arn = request.get("LoadBalancerArn")
     if arn:
-        _load_balancer(world, where, arn)
+        load_balancer(world, where, arn)
         rows = [row for row in rows if row["LoadBalancerArn"] == arn]
     elif not request.get("ListenerArns"):
         raise AwsError(
             "ValidationError", "You must specify either listener ARNs or a load balancer"
         )
-    rows = _named(rows, request.get("ListenerArns"), "ListenerArn", "ListenerNotFound")
+    rows = named(rows, request.get("ListenerArns"), "ListenerArn", "ListenerNotFound")
     return _page(rows, request, "Listeners")
 
 
 def _load_balancer_attributes(world: World, where: Where, request: Row) -> Row:
-    row = _load_balancer(world, where, request["LoadBalancerArn"])
+    row = load_balancer(world, where, request["LoadBalancerArn"])
     return {"Attributes": [{"Key": k, "Value": v} for k, v in row["Attributes"].items()]}
 
 
@@ -55,20 +46,20 @@ def _target_groups(world: World, where: Where, request: Row) -> Row:
     rows = world.tables.get(where, {}).get("TargetGroups", [])
     arn = request.get("LoadBalancerArn")
     if arn:
-        _load_balancer(world, where, arn)
+        load_balancer(world, where, arn)
         rows = [row for row in rows if arn in row["LoadBalancerArns"]]
     for ids, key in (("TargetGroupArns", "TargetGroupArn"), ("Names", "TargetGroupName")):
-        rows = _named(rows, request.get(ids), key, "TargetGroupNotFound")
+        rows = named(rows, request.get(ids), key, "TargetGroupNotFound")
     return _page(rows, request, "TargetGroups")
 
 
 def _target_group_attributes(world: World, where: Where, request: Row) -> Row:
-    row = _target_group(world, where, request["TargetGroupArn"])
+    row = target_group(world, where, request["TargetGroupArn"])
     return {"Attributes": [{"Key": k, "Value": v} for k, v in row["Attributes"].items()]}
 
 
 def _target_health(world: World, where: Where, request: Row) -> Row:
-    row = _target_group(world, where, request["TargetGroupArn"])
+    row = target_group(world, where, request["TargetGroupArn"])
     found: list[Row] = row["TargetHealth"]
     wanted = [(t["Id"], t.get("Port")) for t in request.get("Targets", ())]
     if wanted:
@@ -79,28 +70,6 @@ def _target_health(world: World, where: Where, request: Row) -> Row:
             or (d["Target"]["Id"], d["Target"]["Port"]) in wanted
         ]
     return {"TargetHealthDescriptions": found}
-
-
-def _load_balancer(world: World, where: Where, arn: str) -> Row:
-    rows = world.tables.get(where, {}).get("LoadBalancers", [])
-    return _named(rows, [arn], "LoadBalancerArn", "LoadBalancerNotFound")[0]
-
-
-def _target_group(world: World, where: Where, arn: str) -> Row:
-    rows = world.tables.get(where, {}).get("TargetGroups", [])
-    return _named(rows, [arn], "TargetGroupArn", "TargetGroupNotFound")[0]
-
-
-def _named(rows: list[Row], wanted: list[str] | None, key: str, missing: str) -> list[Row]:
-    if not wanted:
-        return rows
-    if len(wanted) > _NAMED:
-        raise AwsError("ValidationError", f"1 validation error detected: at most {_NAMED} of {key}")
-    by_name = {row[key]: row for row in rows}
-    for name in wanted:
-        if name not in by_name:
-            raise _not_found(missing, name)
-    return [by_name[name] for name in wanted]
 
 
 def _page(rows: list[Row], request: Row, key: str) -> Row:
@@ -126,6 +95,8 @@ _OPERATIONS: dict[str, Callable[[World, Where, Row], Row]] = {
 
 def answer(world: World, where: Where, name: str, request: Row) -> Row:
     """Return what ELBv2 answers in that account and Region; raises AwsError."""
+    if name in changes.ELB:
+        return changes.change(world, where, name, request)
     operation = _OPERATIONS.get(name)
     if operation is None:
         raise AwsError("InvalidAction", f"The simulator does not answer {name}.")

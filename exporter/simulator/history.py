@@ -6,11 +6,10 @@ https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-e
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from exporter.simulator.changes import NAMESPACE
+from exporter.simulator.changes.outcome import nested, returned, tagged
 from exporter.simulator.state import Row, Scenario, Where, World
 from exporter.simulator.trail import DEPLOY, ELB, Actor, record
 
@@ -67,8 +66,8 @@ def _of_endpoints(world: World) -> Iterator[_Event]:
             "VpcEndpointType": row["VpcEndpointType"],
             "VpcId": row["VpcId"],
             "ServiceName": row["ServiceName"],
-            "SubnetId": _tagged(row["SubnetIds"]),
-            "SecurityGroupId": _tagged([g["GroupId"] for g in row["Groups"]]),
+            "SubnetId": tagged(row["SubnetIds"]),
+            "SecurityGroupId": tagged([g["GroupId"] for g in row["Groups"]]),
             "PrivateDnsEnabled": row["PrivateDnsEnabled"],
         }
         answer = {"vpcEndpoint": {"vpcEndpointId": row["VpcEndpointId"], "state": row["State"]}}
@@ -86,7 +85,7 @@ def _of_endpoints(world: World) -> Iterator[_Event]:
         pair = _nested("ModifyVpcEndpoint", request, {"return": True})
         yield _Event(minutes, where, "ModifyVpcEndpoint", *pair)
     where, row = _endpoint(world, "deleting")
-    request = {"VpcEndpointId": _tagged([row["VpcEndpointId"]])}
+    request = {"VpcEndpointId": tagged([row["VpcEndpointId"]])}
     pair = _nested("DeleteVpcEndpoints", request, {"unsuccessful": ""})
     yield _Event(1, where, "DeleteVpcEndpoints", *pair)
 
@@ -94,10 +93,10 @@ def _of_endpoints(world: World) -> Iterator[_Event]:
 def _of_networks(world: World) -> Iterator[_Event]:
     where, row = _endpoint(world, "dns-hostnames-off")
     attribute = {"vpcId": row["VpcId"], "enableDnsHostnames": {"value": False}}
-    yield _Event(90, where, "ModifyVpcAttribute", attribute, _returned(), actor=_OPERATOR)
+    yield _Event(90, where, "ModifyVpcAttribute", attribute, returned(), actor=_OPERATOR)
     where, row = _endpoint(world, "sg-port-missing")
     rule = {"groupId": row["Groups"][0]["GroupId"], "ipPermissions": _https("10.0.0.0/8")}
-    yield _Event(22, where, "RevokeSecurityGroupIngress", rule, _returned(), actor=_OPERATOR)
+    yield _Event(22, where, "RevokeSecurityGroupIngress", rule, returned(), actor=_OPERATOR)
     yield _Event(18, where, "AuthorizeSecurityGroupIngress", rule, actor=_OPERATOR, error=_DENIED)
     where, row = _endpoint(world, "client-egress-closed")
     group = next(
@@ -106,22 +105,22 @@ def _of_networks(world: World) -> Iterator[_Event]:
         if g["VpcId"] == row["VpcId"] and g["GroupName"].endswith("-clients")
     )
     rule = {"groupId": group, "ipPermissions": _https("0.0.0.0/0")}
-    yield _Event(50, where, "RevokeSecurityGroupEgress", rule, _returned())
+    yield _Event(50, where, "RevokeSecurityGroupEgress", rule, returned())
     for name, minutes, action in (
         ("nacl-inbound", 35, "CreateNetworkAclEntry"),
         ("nacl-return", 33, "ReplaceNetworkAclEntry"),
     ):
         where, row = _endpoint(world, name)
-        yield _Event(minutes, where, action, _acl_entry(world, where, row), _returned())
+        yield _Event(minutes, where, action, _acl_entry(world, where, row), returned())
     where, row = _endpoint(world, "gateway-no-route")
     request = {
         "VpcEndpointId": row["VpcEndpointId"],
-        "RemoveRouteTableId": _tagged([_clients_table(world, where, row)]),
+        "RemoveRouteTableId": tagged([_clients_table(world, where, row)]),
     }
     pair = _nested("ModifyVpcEndpoint", request, {"return": True})
     yield _Event(28, where, "ModifyVpcEndpoint", *pair)
     where, row = _endpoint(world, "no-flow-log")
-    request = {"FlowLogId": _tagged(["fl-0123456789abcdef0"])}
+    request = {"FlowLogId": tagged(["fl-0123456789abcdef0"])}
     pair = _nested("DeleteFlowLogs", request, {"unsuccessful": ""})
     yield _Event(300, where, "DeleteFlowLogs", *pair)
     where, row = _endpoint(world, "hub-kms")
@@ -136,7 +135,7 @@ def _of_networks(world: World) -> Iterator[_Event]:
 def _of_providers(world: World) -> Iterator[_Event]:
     where, service = _service(world, "guarded")
     endpoint = world.scenarios["rejected"].id
-    request = {"ServiceId": service["ServiceId"], "VpcEndpointId": _tagged([endpoint])}
+    request = {"ServiceId": service["ServiceId"], "VpcEndpointId": tagged([endpoint])}
     pair = _nested("RejectVpcEndpointConnections", request, {"unsuccessful": ""})
     yield _Event(70, where, "RejectVpcEndpointConnections", *pair)
     where, service = _service(world, "no-listener")
@@ -155,7 +154,7 @@ def _of_providers(world: World) -> Iterator[_Event]:
         if g["GroupName"] == "target-closed-targets"
     )
     rule = {"groupId": group, "ipPermissions": _https("10.200.0.0/16")}
-    yield _Event(43, where, "RevokeSecurityGroupIngress", rule, _returned(), actor=_OPERATOR)
+    yield _Event(43, where, "RevokeSecurityGroupIngress", rule, returned(), actor=_OPERATOR)
 
 
 def _endpoint(world: World, name: str) -> tuple[Where, Row]:
@@ -169,19 +168,8 @@ def _service(world: World, name: str) -> tuple[Where, Row]:
     return world.find("ServiceConfigurations", "ServiceId", world.scenarios[name].id)
 
 
-def _tagged(values: list[str]) -> Row | list[Row]:
-    """Return a list as CloudTrail writes it in nested requests; one value stands alone."""
-    rows = [{"tag": i, "content": value} for i, value in enumerate(values, start=1)]
-    return rows[0] if len(rows) == 1 else rows
-
-
 def _nested(name: str, request: Row, response: Row) -> tuple[Row, Row]:
-    answer = {"xmlns": NAMESPACE, "requestId": str(uuid.uuid4()), **response}
-    return {f"{name}Request": request}, {f"{name}Response": answer}
-
-
-def _returned() -> Row:
-    return {"requestId": str(uuid.uuid4()), "_return": True}
+    return {f"{name}Request": request}, nested(name, **response)
 
 
 def _https(cidr: str) -> Row:

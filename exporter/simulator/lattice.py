@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exporter.simulator.changes import publish
+from exporter.simulator.names import publish
 from exporter.simulator.stage import Stage, Vpc
 from exporter.simulator.state import PUBLIC, Row
 

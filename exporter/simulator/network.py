@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from exporter.simulator.builder import addresses_of
+from exporter.simulator.names import addresses_of
 from exporter.simulator.state import Row, World
 
 TCP = 6

@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.simulator.builder import Builder, addresses_of
+from exporter.simulator.builder import Builder
+from exporter.simulator.changes.targets import HEALTHY, UNHEALTHY, UNUSED
 from exporter.simulator.interfaces import CREATED, Rule
+from exporter.simulator.names import addresses_of
 from exporter.simulator.state import Row
 
 HEALTH_PORT = 8080
-_UNHEALTHY = {
-    "State": "unhealthy",
-    "Reason": "Target.FailedHealthChecks",
-    "Description": "Health checks failed",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +250,5 @@ def _targets(
 
 def _health(unhealthy: bool, used: bool) -> Row:
     if not used:
-        return {
-            "State": "unused",
-            "Reason": "Target.NotInUse",
-            "Description": "Target group is not configured to receive traffic",
-        }
-    return dict(_UNHEALTHY) if unhealthy else {"State": "healthy"}
+        return dict(UNUSED)
+    return dict(UNHEALTHY if unhealthy else HEALTHY)

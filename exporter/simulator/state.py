@@ -93,8 +93,8 @@ class World:
     # Rows of organizations:ListAccounts, and which account may list them.
     accounts: list[Row] = field(default_factory=list)
     management: str = ACCOUNT
-    # By view (a VPC's id, or PUBLIC): addresses, and at most one "CNAME name", by name. An empty
-    # list in a VPC's view hides the public name.
+    # By view (a VPC's id, or PUBLIC): addresses, "TXT text", and at most one "CNAME name", by name.
+    # An empty list in a VPC's view hides the public name.
     names: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     # By view: refused, servfail, silent, slow, lying; see dns.py.
     dns_behaviours: dict[str, str] = field(default_factory=dict)

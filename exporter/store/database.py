@@ -30,6 +30,10 @@ class StoreRefused(StoreError):  # noqa: N818  # names what happened
     """Raised for a store that is not ours to use: another's, a newer one's, one in use."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class Database:
     """A database file; every statement runs on its one thread, callers wait for theirs.
 
@@ -89,8 +93,15 @@ class Database:
         self._thread.shutdown(wait=False)
         futures.wait([closing], timeout=2)
 
-    def run(self, statement: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what the statement returns on the database's thread; raises StoreError."""
+    def run(
+        self,
+        statement: Callable[[sqlite3.Connection], T],
+        meanwhile: Callable[[], None] = _nothing,
+    ) -> T:
+        """Return what the statement returns on the database's thread; raises StoreError.
+
+        `meanwhile` is called on this one.
+        """
 
         def guarded() -> T:
             try:
@@ -113,12 +124,20 @@ class Database:
             future: Future[T] = self._thread.submit(guarded)
         except RuntimeError:
             raise StoreError(f"The store {self.path} is closed") from None
-        return future.result()
+        try:
+            meanwhile()
+        finally:
+            result = future.result()
+        return result
 
-    def write(self, statement: Callable[[sqlite3.Connection], T]) -> T:
+    def write(
+        self,
+        statement: Callable[[sqlite3.Connection], T],
+        meanwhile: Callable[[], None] = _nothing,
+    ) -> T:
         """Return what the statement returns in a transaction: all of it is done, or nothing.
 
-        Raises StoreError.
+        `meanwhile` is called on this thread. Raises StoreError.
         """
 
         def inside(db: sqlite3.Connection) -> T:
@@ -127,7 +146,7 @@ class Database:
             self.problem = None  # not before something was committed again
             return result
 
-        return self.run(inside)
+        return self.run(inside, meanwhile)
 
     def _drop(self) -> None:
         if self._open is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -140,17 +140,27 @@ class Store(Database):
     def recent_ports(
         self, scope: Scope, minutes: Iterable[tuple[str, int]]
     ) -> Mapping[tuple[str, int], set[tuple[int, int]]]:
-        """Return the protocols and ports of rejected records, by endpoint and minute."""
-        wanted = list(minutes)
+        """Return the protocols and ports of rejected records, by endpoint and minute.
+
+        Those of the minutes where there are any, and of others between them.
+        """
+        wanted: dict[str, list[int]] = {}
+        for endpoint_id, minute in minutes:
+            wanted.setdefault(endpoint_id, []).append(minute)
 
         def read(
             db: sqlite3.Connection,
         ) -> Mapping[tuple[str, int], set[tuple[int, int]]]:
+            found: dict[tuple[str, int], set[tuple[int, int]]] = {}
             find = (
-                "SELECT protocol, port FROM recent "
-                "WHERE account=? AND region=? AND endpoint_id=? AND minute=?"
+                "SELECT minute, protocol, port FROM recent "
+                "WHERE account=? AND region=? AND endpoint_id=? AND minute BETWEEN ? AND ?"
             )
-            return {x: set(db.execute(find, (*scope_of(scope), *x)).fetchall()) for x in wanted}
+            for endpoint_id, some in wanted.items():
+                where = (*scope_of(scope), endpoint_id, min(some), max(some))
+                for minute, *port in db.execute(find, where):
+                    found.setdefault((endpoint_id, minute), set()).add((port[0], port[1]))
+            return found
 
         return self.run(read) if wanted else {}
 
@@ -346,8 +356,17 @@ class Store(Database):
 
         return self.run(read)
 
-    def commit(self, scope: Scope, source: SourceId, batch: Batch) -> None:
-        """Write the batch in one transaction; raises StoreError when it cannot, with none of it."""
+    def commit(
+        self,
+        scope: Scope,
+        source: SourceId,
+        batch: Batch,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write the batch in one transaction; raises StoreError when it cannot, with none of it.
+
+        `meanwhile` is called while it is written.
+        """
         where = scope_of(scope)
 
         def write(db: sqlite3.Connection) -> None:
@@ -365,11 +384,15 @@ class Store(Database):
                 "INSERT OR REPLACE INTO bin VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [(row, *key, *found) for key, found in batch.bins.items()],
             )
-            zeros = dict.fromkeys(batch.touch, 0)
+            # Those that are there already are not written again.
+            db.executemany(
+                "INSERT INTO counter VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
+                [(*where, *key) for key in batch.touch],
+            )
             db.executemany(
                 "INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET value = value + excluded.value",
-                [(*where, *key, n) for key, n in (zeros | batch.counters).items()],
+                [(*where, *key, n) for key, n in batch.counters.items()],
             )
             db.executemany(
                 "UPDATE flow_log SET newest_record = max(coalesce(newest_record, 0), ?) "
@@ -379,7 +402,8 @@ class Store(Database):
             db.executemany(
                 "INSERT INTO recent VALUES (?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET value = value + excluded.value",
-                [(*where, *key, n) for key, n in batch.recent.items()],
+                # In the order in which they lie.
+                [(*where, *key, n) for key, n in sorted(batch.recent.items())],
             )
             db.executemany(
                 "INSERT INTO accepted VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -390,7 +414,7 @@ class Store(Database):
             if batch.forget_before is not None:
                 forget(db, row, batch.forget_before)
 
-        self.write(write)
+        self.write(write, meanwhile)
 
     def note(
         self,

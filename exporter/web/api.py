@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from exporter.publisher import Snapshot
+from exporter.web import changes as followed
 from exporter.web.endpoints import blind, endpoint, endpoints
 from exporter.web.plain import Json, rfc3339
 from exporter.web.services import service, services
@@ -60,6 +61,19 @@ def routes(snapshot: Callable[[], Snapshot]) -> list[Route]:
 
         return answer
 
+    async def who_changed_what(_: Request) -> Response:
+        world = snapshot().world
+
+        def body() -> Response:
+            found = {
+                "generated_at": rfc3339(world.as_of),
+                "changes": followed.changes(world),
+                "unavailable": followed.blind(world),
+            }
+            return JSONResponse(found, headers=SECURITY)
+
+        return await asyncio.to_thread(body)
+
     async def how_it_does(_: Request) -> Response:
         return JSONResponse(status(snapshot()), headers=SECURITY)
 
@@ -68,5 +82,6 @@ def routes(snapshot: Callable[[], Snapshot]) -> list[Route]:
         Route("/api/v1/endpoints/{id}", one("endpoints", endpoint)),
         Route("/api/v1/services", several("services", services)),
         Route("/api/v1/services/{id}", one("services", service)),
+        Route("/api/v1/changes", who_changed_what),
         Route("/api/v1/status", how_it_does),
     ]

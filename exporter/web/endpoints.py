@@ -15,6 +15,7 @@ from exporter.model import (
     last_known,
 )
 from exporter.publisher import Snapshot
+from exporter.web import changes
 from exporter.web.diagnosis import brief, by_id, judged
 from exporter.web.evidence import evidence
 from exporter.web.plain import Json, part, plain, rfc3339, unavailable, where
@@ -46,6 +47,7 @@ def endpoint(snapshot: Snapshot, endpoint_id: str) -> Json | None:
                 **evidence(estate.inventory, found),
                 "provider": _provider(snapshot.world, found),
                 "rejected": _rejected(snapshot, estate, endpoint_id),
+                "changes": changes.of_one(estate, found.id),
                 "dials": _dials(estate, found),
             }
     return None

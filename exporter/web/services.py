@@ -16,6 +16,7 @@ from exporter.model import (
     target_groups_of,
 )
 from exporter.publisher import Snapshot
+from exporter.web import changes
 from exporter.web.diagnosis import brief, by_id, judged
 from exporter.web.evidence import MOST_CLIENTS, prefix_lists, rules
 from exporter.web.plain import Json, covered, part, plain, rfc3339, unavailable, where
@@ -45,6 +46,7 @@ def service(snapshot: Snapshot, service_id: str) -> Json | None:
                 **brief(diagnosis),
                 "diagnosis": diagnosis and judged(diagnosis),
                 **_evidence(snapshot.world, estate.inventory, known[service_id], zones),
+                "changes": changes.of_one(estate, service_id),
             }
     return None
 

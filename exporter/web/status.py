@@ -35,7 +35,8 @@ def status(snapshot: Snapshot) -> Json:
             }
             for c in world.collectors
         ],
-        "flow_logs": [found for estate in world.estates for found in _flow_logs(estate)],
+        "switched_off": sorted(world.off),
+        "flow_logs": [found for estate in world.estates for found in _flow_logs(estate, world.off)],
         "unavailable": [
             {**where(estate.scope), "part": name, "of": of or None, **unavailable(found)}
             for estate in world.estates
@@ -51,13 +52,15 @@ def status(snapshot: Snapshot) -> Json:
     }
 
 
-def _problem(estate: Estate, source: SourceReport | None) -> str | None:
+def _problem(estate: Estate, source: SourceReport | None, off: frozenset[str]) -> str | None:
+    if "flow_logs" in off:
+        return "switched off: collectors.flow_logs.enabled is false"
     if source and source.problem:
         return source.problem.reason
     return None if estate.report.number else "nothing has been read yet: see store_ok and the log"
 
 
-def _flow_logs(estate: Estate) -> list[Json]:
+def _flow_logs(estate: Estate, off: frozenset[str]) -> list[Json]:
     # Of two sources, while one takes over from the other, one with a problem tells.
     sources = {
         i: found
@@ -84,7 +87,7 @@ def _flow_logs(estate: Estate) -> list[Json]:
                 "delivery_error": flow_log.delivery_error or None,
                 "newest_record": None if newest is None else rfc3339(newest),
                 "read_to": rfc3339(source.read_to) if source and source.read_to else None,
-                "problem": _problem(estate, source),
+                "problem": _problem(estate, source, off),
                 "lines": {
                     key.label: count
                     for key, count in estate.report.counters.items()

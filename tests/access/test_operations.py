@@ -63,9 +63,10 @@ def test_every_part_of_the_inventory_has_its_operation() -> None:
 
 
 def test_every_call_of_a_source_is_in_the_table() -> None:
-    """What the sources of flow logs and the queue call by name."""
+    """What the sources of flow logs and the queues call by name."""
     called: set[tuple[str, str]] = set()
-    for path in (ROOT / "exporter" / "flowlogs" / "sources").glob("*.py"):
+    sources = (ROOT / "exporter" / "flowlogs" / "sources").glob("*.py")
+    for path in (*sources, ROOT / "exporter" / "aws" / "queues.py"):
         called |= set(
             re.findall(r"\b(logs|s3|athena|sqs)\.([a-z]+(?:_[a-z0-9]+)+)\b\(?", _code(path))
         )

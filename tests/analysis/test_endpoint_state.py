@@ -72,3 +72,23 @@ def test_the_command_to_accept_names_service_and_endpoint() -> None:
     assert found.resources == (endpoint.id, service.id)
     assert f"--service-id {service.id} --vpc-endpoint-ids {endpoint.id}" in (found.fix or "")
     assert PROVIDER.account in (found.fix or "")
+
+
+def test_the_owner_of_a_service_that_is_not_watched_gets_a_command_too() -> None:
+    """A provider's service has its id and its Region in its name; any other name has no command."""
+    lab = Lab()
+    vpc = lab.add_vpc("10.0.0.0/16")
+    service_id = f"vpce-svc-{1:017x}"
+    of_others = lab.add_endpoint(
+        vpc,
+        {},
+        service=f"com.amazonaws.vpce.us-east-1.{service_id}",
+        state="pending_acceptance",
+    )
+    found = finding("endpoint_state", of_others, lab)
+    assert (found.fix or "").endswith(
+        f"aws ec2 accept-vpc-endpoint-connections --service-id {service_id} "
+        f"--vpc-endpoint-ids {of_others.id} --region us-east-1"
+    )
+    odd = lab.add_endpoint(vpc, {}, service="com.example.x", state="pending_acceptance")
+    assert "aws " not in (finding("endpoint_state", odd, lab).fix or "")

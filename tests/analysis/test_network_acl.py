@@ -181,3 +181,16 @@ def test_a_gateway_load_balancer_endpoint_is_not_concerned() -> None:
     lab = Lab()
     endpoint = lab.add_endpoint(lab.add_vpc("10.0.0.0/16"), {}, type="GatewayLoadBalancer")
     assert finding("network_acl", endpoint, lab).status == "not_applicable"
+
+
+def test_each_entry_to_add_has_a_number_of_its_own() -> None:
+    """Clients of two subnets need two entries; two of one subnet share one."""
+    for denies, numbers in ((True, ["89", "88"]), (False, ["200", "300"])):
+        first = [entry(90, (443, 443), allow=False), ALL_IN] if denies else [entry(100, (80, 80))]
+        estate = guarded(*first, REST, ALL_OUT, client=None)
+        estate.lab.add_subnet(estate.vpc, "10.0.5.0/24")
+        estate.saw(*(reject(f"10.0.{net}.{host}") for net in (1, 5) for host in (20, 21)))
+        commands = (judged(estate).fix or "").splitlines()
+        words = [command.split() for command in commands]
+        assert [w[w.index("--rule-number") + 1] for w in words] == numbers
+        assert {w[w.index("--cidr-block") + 1] for w in words} == {"10.0.1.0/24", "10.0.5.0/24"}

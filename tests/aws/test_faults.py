@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -13,14 +16,18 @@ import pytest
 
 from exporter.aws.accounts import Accounts
 from exporter.aws.session import Aws
+from exporter.changes import Following
 from exporter.config import Discovery, parse
 from exporter.flowlogs import attribute
 from exporter.flowlogs.ingest import Ingest
 from exporter.flowlogs.sourcing import Settings
 from exporter.model import Inventory, Known, Scope, Unavailable
+from exporter.publisher import Publisher
+from exporter.schedule import Threads
 from exporter.simulator.faults import KINDS, Fault
 from exporter.simulator.organisation import CONSUMER
 from exporter.store import Store
+from exporter.trail import Trail
 from tests.aws.lists import (
     CONSUMING,
     IMPATIENT,
@@ -227,3 +234,33 @@ def test_reading_flow_logs_fails(estate: Estate, tmp_path: Path, kind: str) -> N
         assert all(group.read_to is not None for group in whole.sources.values())
     finally:
         store.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reading_changes_fails(estate: Estate, kind: str) -> None:
+    """What CloudTrail does not tell now is said, and read at the next pass; nothing is lost."""
+
+    def trail_after(failing: bool) -> tuple[Trail, list[Mapping[str, str]]]:
+        now = time.time()
+        trail = Trail(CONSUMING, now)
+        publisher = Publisher(lambda: now, dict, lambda: True)
+        aws = estate.impatient if kind == "timeout" else estate.aws
+
+        async def main() -> list[Mapping[str, str]]:
+            client = partial(aws.client, CONSUMING)
+            following = Following(trail, client, Threads(), publisher, lambda: now, 10.0, 0.0)
+            problems = []
+            if failing:
+                with estate.failing(Fault(kind, operation="LookupEvents", times=1)):
+                    problems.append(await following.read())
+            return [*problems, await following.read()]
+
+        return trail, asyncio.run(main())
+
+    whole, _ = trail_after(False)
+    assert len(whole.recorded().changes) > 5
+    trail, (blind, healthy) = trail_after(True)
+    assert bool(blind) == (kind != "empty_page")
+    assert healthy == {}
+    assert trail.recorded().problem is None
+    assert trail.recorded().changes == whole.recorded().changes

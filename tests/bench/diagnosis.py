@@ -15,8 +15,9 @@ RULES, ENTRIES = 10, 10
 def estate(endpoints: int = ENDPOINTS) -> Facts:
     """Return facts of so many endpoints: 50, 5 groups and 2 network ACLs for each VPC.
 
-    Each endpoint has interfaces in two zones, eight clients that were accepted and two that were
-    rejected, one of them a stranger. A group has ten rules, a network ACL ten entries.
+    Each endpoint has interfaces in two zones, four names that are answered, eight clients that were
+    accepted and two that were rejected, one of them a stranger. A group has ten rules, a network
+    ACL ten entries.
     """
     lab = Lab()
     for number in range(endpoints // PER_VPC):
@@ -48,7 +49,12 @@ def _vpc(lab: Lab, number: int) -> None:
     ]
     for i in range(PER_VPC):
         addresses = {f"{base}.{z}.{i + 10}": inner[z] for z in range(ZONES)}
-        endpoint = lab.add_endpoint(vpc, addresses, [guards[i % len(guards)]])
+        endpoint = lab.add_endpoint(
+            vpc, addresses, [guards[i % len(guards)]], private_name="sqs.eu-west-1.amazonaws.com"
+        )
+        for name in endpoint.dns_names:
+            wanted = [a for a, s in addresses.items() if name.zone in (None, s.zone)]
+            lab.answer(endpoint, name, *wanted)
         own = [seen[(i + k) % len(seen)].addresses[0] for k in range(CLIENTS)]
         refused = (own[0], ip_address("198.51.100.7"))
         lab.traffic[endpoint.id] = Traffic(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import md5
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -35,7 +35,9 @@ def parquet(names: Sequence[str], lines: Sequence[str]) -> bytes:
         values = [None if kind and v == "-" else int(v) if kind else v for v in column]
         made.append(pl.Series(name, values, kind or pl.String))
     file = io.BytesIO()
-    pl.DataFrame(made).write_parquet(file)
+    # As AWS writes it, and so that it is left to polars.
+    compression: Literal["gzip", "zstd"] = "gzip" if len(lines) % 2 else "zstd"
+    pl.DataFrame(made).write_parquet(file, compression=compression)
     return file.getvalue()
 
 

@@ -48,11 +48,11 @@ class Mortal(Store):
     draw = random.Random()
     danger = 0.0
 
-    def write(self, statement: Callable[[Any], T]) -> T:
+    def write(self, statement: Callable[[Any], T], *rest: Any) -> T:
         before, after = (self.draw.random() < self.danger / 2 for _ in range(2))
         if before:
             raise Killed
-        result = super().write(statement)
+        result = super().write(statement, *rest)
         if after:
             raise Killed
         return result

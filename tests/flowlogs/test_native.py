@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from exporter.flowlogs import kernel, text
 from exporter.flowlogs.formats import DEFAULT, Format, from_log_format
 from exporter.flowlogs.kernel import Kernel
-from exporter.flowlogs.native import lines as native
+from exporter.flowlogs.native import ledger
 from exporter.flowlogs.native.library import LIBRARY, PATH, load
 from exporter.flowlogs.native.lines import Compiled
 from exporter.flowlogs.slices import Slices
@@ -112,7 +112,7 @@ def test_a_byte_is_changed(code: str, seed: int, log_format: str) -> None:
 def test_more_than_there_is_room_for(strange: float, program: Callable[[str], str]) -> None:
     """Records and odd lines beyond what is put aside at once are counted all the same."""
     program("cc")
-    lines = good(2, native.ROOM + 3000, strange=strange)
+    lines = good(2, ledger.REJECTED_ROOM * 3, strange=strange)
     assert LIBRARY
     found = read(b"".join(lines), partial(Compiled, LIBRARY))
     same = read(b"".join(lines), Slices)
@@ -161,12 +161,13 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert seen(read(b"".join(lines), kernel.chosen())) == before
 
 
-def test_building(tmp_path: Path, program: Callable[[str], str]) -> None:
-    """The code compiles without a warning, and its portable part says the same as the other."""
+@pytest.mark.parametrize("less", ["PLAIN", "WITHOUT_NEWEST"])
+def test_building(less: str, tmp_path: Path, program: Callable[[str], str]) -> None:
+    """The code compiles without a warning, and says the same whatever the processor knows."""
     program("cc")
     build = hook()
     target = tmp_path / PATH.name
-    assert build.build(target, "-Wall", "-Wextra", "-Wconversion", "-Werror", "-DPLAIN") is None
+    assert build.build(target, "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-D{less}") is None
     assert [path.name for path in tmp_path.iterdir()] == [PATH.name]
     portable = load(target)
     assert portable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -47,6 +48,28 @@ def test_a_scan_of_ports_that_comes_in_many_files_has_64_ports_a_minute(tmp_path
     assert recent["vpce-1", MINUTE, 6, 1] == 11
     assert recent["vpce-1", MINUTE, *OTHER] == 8 * step
     assert sum(recent.values()) == 10 * (step + 10)
+
+
+def test_who_was_rejected_survives_a_restart(tmp_path: Path) -> None:
+    """The sketches are read as they were saved, also as an earlier version saved them."""
+    store = Store(tmp_path)
+    source = store.source(SCOPE, "s3", "fl-1").id
+    notes = Notes(store, SCOPE)
+    tally = Tally()
+    whos = [
+        Rejected("203.0.113.7", 443, 6, "endpoint", "to_endpoint", "syn"),
+        Rejected('an "odd" \u00e9', -1, -1, "client"),
+    ]
+    tally.rejects(("vpce-1", whos[n % 3 % 2], MINUTE + n) for n in range(7))
+    notes.commit(source, Batch(), tally, BEGIN)
+    notes.save(BEGIN, {"vpce-1"})
+    saved = notes.noted().rejected
+    assert Notes(store, SCOPE).noted().rejected == saved
+    ((bucket, sketch),) = saved.items()
+    rows = [[*who, *times] for who, times in sketch.counts.items()]
+    store.note(SCOPE, {bucket: json.dumps([sketch.error, rows])}, BEGIN - KEPT)
+    assert Notes(store, SCOPE).noted().rejected == saved
+    store.close()
 
 
 def test_recent_rejects_fade(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.flowlogs.sources.sqs import Message, Named, delete, receive, region_of
+from exporter.aws.queues import delete, region_of
+from exporter.flowlogs.sources.sqs import Message, Named, receive
 
 KEY = (
     "AWSLogs/111122223333/vpcflowlogs/eu-west-1/2023/11/14/"

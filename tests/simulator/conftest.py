@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -45,6 +46,15 @@ def clients_of(simulator: Simulator) -> Client:
         return session(account).client(service, region, endpoint_url=simulator.url, config=CONFIG)
 
     return client
+
+
+def newest(client: Client, account: str, name: str) -> dict[str, Any]:
+    """Return the newest event of that name."""
+    answer = client("cloudtrail", account).lookup_events(
+        LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": name}]
+    )
+    event: dict[str, Any] = json.loads(answer["Events"][0]["CloudTrailEvent"])
+    return event
 
 
 @pytest.fixture(scope="session")

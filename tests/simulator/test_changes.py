@@ -13,7 +13,7 @@ from exporter.simulator import trail
 from exporter.simulator.organisation import CONSUMER, PROVIDER
 from exporter.simulator.server import Simulator
 from exporter.simulator.state import REGION, Where
-from tests.simulator.conftest import Client, clients_of
+from tests.simulator.conftest import Client, clients_of, newest
 
 
 def state(client: Client, endpoint: str) -> tuple[str, str]:
@@ -23,15 +23,6 @@ def state(client: Client, endpoint: str) -> tuple[str, str]:
         Filters=[{"Name": "vpc-endpoint-id", "Values": [endpoint]}]
     )["VpcEndpointConnections"]
     return row["VpcEndpoints"][0]["State"], connections[0]["VpcEndpointState"]
-
-
-def newest(client: Client, account: str, name: str) -> dict[str, Any]:
-    """Return the newest event of that name."""
-    answer = client("cloudtrail", account).lookup_events(
-        LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": name}]
-    )
-    event: dict[str, Any] = json.loads(answer["Events"][0]["CloudTrailEvent"])
-    return event
 
 
 def test_connections_are_accepted_and_rejected(changing: Simulator) -> None:
@@ -60,7 +51,7 @@ def test_connections_are_accepted_and_rejected(changing: Simulator) -> None:
     event = newest(client, PROVIDER, "RejectVpcEndpointConnections")
     request = event["requestParameters"]["RejectVpcEndpointConnectionsRequest"]
     assert request["ServiceId"] == service
-    assert request["VpcEndpointId"] == [{"tag": 1, "content": endpoint}]
+    assert request["VpcEndpointId"] == {"tag": 1, "content": endpoint}
     with pytest.raises(ClientError, match="InvalidVpcEndpointServiceId"):
         ec2.accept_vpc_endpoint_connections(ServiceId="vpce-svc-0", VpcEndpointIds=[endpoint])
 
@@ -88,7 +79,7 @@ def test_rules_are_authorized_and_revoked(changing: Simulator) -> None:
     assert [r["SecurityGroupRuleId"][:4] for r in added["SecurityGroupRules"]] == ["sgr-", "sgr-"]
     (found,) = ingress()
     assert found["IpRanges"] == permission["IpRanges"]
-    assert found["UserIdGroupPairs"] == [{"GroupId": group}]
+    assert found["UserIdGroupPairs"] == [{"GroupId": group, "UserId": CONSUMER}]
     with pytest.raises(ClientError, match=r"InvalidPermission\.Duplicate"):
         ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
     event = newest(client, CONSUMER, "AuthorizeSecurityGroupIngress")

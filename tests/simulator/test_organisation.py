@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from exporter.simulator import network
-from exporter.simulator.builder import addresses_of
+from exporter.simulator.names import addresses_of
 from exporter.simulator.organisation import CONSUMER, PROVIDER, organisation
 from exporter.simulator.state import Row, Scenario, World
 from exporter.simulator.world import small_world

@@ -1,1 +1,1 @@
-"""Lines read by compiled code, `scan.c`: built at installation where there is a C compiler."""
+"""Lines read by compiled code: built at installation where there is a C compiler."""

@@ -6,10 +6,7 @@
  * caller's, so that threads can read at once.
  */
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <stddef.h>
-#include <string.h>
+#include "verdict.h"
 
 #if defined(__SSE2__) && !defined(PLAIN)
 #include <emmintrin.h>
@@ -17,24 +14,18 @@
 #include <immintrin.h>
 /* Instructions that most processors have since 2013; whether this one has is asked at run time. */
 #define NEWER __attribute__((target("avx2,bmi,bmi2,popcnt")))
+#ifndef WITHOUT_NEWEST
+/* Those of servers since 2020. */
+#define NEWEST __attribute__((target("avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi2")))
 #endif
 #endif
-
-/* All is compiled into flow_scan as one, twice where the processor may know more than the baseline. */
-#if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
-#else
-#define INLINE static inline
 #endif
 
 /* Text is looked at by windows of whole lines; a line that is longer than one is odd. */
-enum { MOST_FIELDS = 64, MOST_ENDS = 2, BLOCK = 64, BLOCKS = 128, WINDOW = BLOCKS * BLOCK };
+enum { MOST_FIELDS = 64, BLOCK = 64, BLOCKS = 128, WINDOW = BLOCKS * BLOCK };
 
-/* Stamps from here on are milliseconds. */
-static const int64_t MILLISECONDS_FROM = 100000000000;
-
-/* Why a scan has ended: the text has, a row or an odd line has no room, or an odd line begins with a
- * small letter, as headers do. */
+/* Why a scan has ended: the text has, a record or an odd line has no room, or an odd line begins with
+ * a small letter, as headers do. */
 enum { DONE, FULL, ODD_FULL, LETTER };
 
 /* Where the fields stand; -1 for what the layout lacks. */
@@ -49,74 +40,16 @@ typedef struct {
     int32_t ends[2 * MOST_ENDS];
 } Layout;
 
-/* A set of tokens: token i is text[begins[i], begins[i + 1]). A slot has a token's number or -1; mask
- * is one less than the number of slots, a power of two that is more than that of tokens. */
+/* What a scan adds to. `odd` has where lines begin that the caller has to read by itself, in pairs
+ * with their length. `newest` is the latest end that is not after `latest`, in seconds. */
 typedef struct {
-    const uint8_t *text;
-    const int64_t *begins;
-    int32_t *slots;
-    int64_t number;
-    int64_t mask;
-} Tokens;
-
-/* The columns of rows; each has `room` places. The text is relative to `text`. */
-enum {
-    OWN,
-    TARGET,
-    SOURCE = TARGET + MOST_ENDS,
-    REJECTED = SOURCE + MOST_ENDS,
-    START,
-    END,
-    PACKETS,
-    SIZE,
-    FLAGS,
-    SOURCE_PORT,
-    TARGET_PORT,
-    PROTOCOL,
-    LINE,
-    LINE_LENGTH,
-    FROM,
-    FROM_LENGTH,
-    TO,
-    TO_LENGTH,
-    COLUMNS
-};
-
-/* What a scan adds to. Rows are records that may concern an endpoint; their lines are copied to
- * `text`. `other` are good records that concern nobody. `newest` is the latest end that is not
- * after `latest`, in seconds. `odd` has where odd lines begin, in pairs with their length. */
-typedef struct {
-    int64_t *rows;
-    uint8_t *text;
+    Ledger ledger;
     int64_t *odd;
-    int64_t room, text_room, odd_room;
-    int64_t row_count, text_size, odd_count;
-    int64_t other, no_data, skip_data;
+    int64_t odd_room, odd_count;
+    int64_t no_data, skip_data;
     int64_t latest, newest;
     int64_t why;
 } Found;
-
-typedef struct {
-    const uint8_t *at;
-    int64_t length;
-} Token;
-
-INLINE uint64_t load(const uint8_t *at) {
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
-
-/* The first `length` bytes, 1 to 8, as the last of a word whose first ones are zero bits. */
-INLINE uint64_t load_last(const uint8_t *at, int64_t length, const uint8_t *limit) {
-    if (limit - at >= 8) return load(at) << (8 * (8 - length));
-    uint64_t word = 0;
-    for (int64_t i = 0; i < length; i++) word |= (uint64_t)at[i] << (8 * (8 - length + i));
-    return word;
-}
 
 /* What 64 bytes are, a bit for each: a space, a control character or not ASCII; one of these but no
  * space; none of these and no digit. */
@@ -185,21 +118,49 @@ NEWER static inline Kinds kinds_newer(const uint8_t *at) {
 }
 #endif
 
-INLINE int lowest(uint64_t bits) {
-#if defined(__GNUC__)
-    return __builtin_ctzll(bits);
-#else
-    int n = 0;
-    while (!(bits >> n & 1)) n++;
-    return n;
-#endif
+#ifdef NEWEST
+NEWEST static inline Kinds kinds_newest(const uint8_t *at) {
+    const __m512i bytes = _mm512_loadu_si512((const void *)at), space = _mm512_set1_epi8(' ');
+    Kinds found;
+    found.breaks = _mm512_cmplt_epi8_mask(bytes, _mm512_set1_epi8(' ' + 1));
+    found.strange = found.breaks & _mm512_cmpneq_epi8_mask(bytes, space);
+    __m512i digits = _mm512_sub_epi8(bytes, _mm512_set1_epi8('0'));
+    found.others = ~(found.breaks | _mm512_cmplt_epu8_mask(digits, _mm512_set1_epi8(10)));
+    return found;
 }
 
-INLINE Kinds kinds_of(const uint8_t *at, bool newer) {
-#ifdef NEWER
-    if (newer) return kinds_newer(at);
+/* As append does: the numbers 0 to 63, pressed together where there are bits. */
+NEWEST static inline int32_t append_newest(uint16_t *list, int32_t count, uint64_t bits,
+                                           int32_t block) {
+    static const uint8_t numbers[64] = {
+        0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+        22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
+        44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    const __m512i all = _mm512_loadu_si512((const void *)numbers);
+    const __m512i begin = _mm512_set1_epi16((short)block);
+    int32_t number = (int32_t)ones(bits);
+    __m512i pressed = _mm512_maskz_compress_epi8(bits, all);
+    __m512i first = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(pressed));
+    _mm512_storeu_si512((void *)(list + count), _mm512_add_epi16(first, begin));
+    if (number > 32) {
+        __m512i others = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(pressed, 1));
+        _mm512_storeu_si512((void *)(list + count + 32), _mm512_add_epi16(others, begin));
+    }
+    return count + number;
+}
 #endif
-    (void)newer;
+
+/* What the processor knows. */
+enum { BASELINE, WITH_NEWER, WITH_NEWEST };
+
+INLINE Kinds kinds_of(const uint8_t *at, int knows) {
+#ifdef NEWEST
+    if (knows == WITH_NEWEST) return kinds_newest(at);
+#endif
+#ifdef NEWER
+    if (knows == WITH_NEWER) return kinds_newer(at);
+#endif
+    (void)knows;
     return kinds(at);
 }
 
@@ -215,7 +176,12 @@ typedef struct {
 
 /* Append the positions of a block's bits to a list that has room for 64. Most blocks have `usual`
  * ones at most: so many are written without a look at how many there are. */
-INLINE int32_t append(uint16_t *list, int32_t count, uint64_t bits, int32_t block, int usual) {
+INLINE int32_t append(uint16_t *list, int32_t count, uint64_t bits, int32_t block, int usual,
+                      int knows) {
+#ifdef NEWEST
+    if (knows == WITH_NEWEST) return append_newest(list, count, bits, block);
+#endif
+    (void)knows;
 #if defined(__GNUC__)
     int32_t after = count + __builtin_popcountll(bits);
     for (int i = 0; i < usual; i++) {
@@ -234,7 +200,7 @@ INLINE int32_t append(uint16_t *list, int32_t count, uint64_t bits, int32_t bloc
     return count;
 }
 
-INLINE void look(Window *window, const uint8_t *at, int64_t size, bool newer) {
+INLINE void look(Window *window, const uint8_t *at, int64_t size, int knows) {
     int32_t breaks = 0, strange = 0, block = 0;
     uint64_t before = 1, adjacent = 0;
     window->at = at;
@@ -242,18 +208,18 @@ INLINE void look(Window *window, const uint8_t *at, int64_t size, bool newer) {
     for (; block < window->size; block += BLOCK) {
         Kinds found;
         if (window->size - block >= BLOCK) {
-            found = kinds_of(at + block, newer);
+            found = kinds_of(at + block, knows);
         } else {
             uint8_t last[BLOCK];
             memset(last, '0', BLOCK);
             memcpy(last, at + block, (size_t)(window->size - block));
-            found = kinds_of(last, newer);
+            found = kinds_of(last, knows);
         }
         adjacent |= found.breaks & (found.breaks << 1 | before);
         before = found.breaks >> 63;
         window->others[block / BLOCK] = found.others;
-        breaks = append(window->breaks, breaks, found.breaks, block, 12);
-        strange = append(window->strange, strange, found.strange, block, 2);
+        breaks = append(window->breaks, breaks, found.breaks, block, 12, knows);
+        strange = append(window->strange, strange, found.strange, block, 2, knows);
     }
     window->others[block / BLOCK] = 0;
     window->breaks[breaks] = window->strange[strange] = WINDOW;
@@ -274,12 +240,6 @@ INLINE bool only_digits(const Window *window, int32_t begin, int32_t end) {
         if (bits_from(window->others, begin)) return false;
     return !(bits_from(window->others, begin) & (((uint64_t)1 << (end - begin)) - 1));
 }
-
-INLINE bool is(Token token, const char *text, int64_t length) {
-    return token.length == length && memcmp(token.at, text, (size_t)length) == 0;
-}
-
-INLINE bool is_dash(Token token) { return token.length == 1 && *token.at == '-'; }
 
 /* Put zeros before a word's last `length` bytes, 1 to 8. */
 INLINE uint64_t with_zeros(uint64_t word, int64_t length) {
@@ -306,49 +266,6 @@ INLINE int64_t number(Token token, const uint8_t *limit) {
     return eight_digits(head) * 100000000 + eight_digits(load(token.at + above));
 }
 
-INLINE int64_t seconds(int64_t stamp) {
-    return stamp >= MILLISECONDS_FROM ? stamp / 1000 : stamp;
-}
-
-INLINE uint64_t hash(Token token, const uint8_t *limit) {
-    uint64_t head, tail;
-    if (token.length >= 8) {
-        head = load(token.at);
-        tail = load(token.at + token.length - 8);
-    } else {
-        head = 0;
-        tail = token.length ? load_last(token.at, token.length, limit) : 0;
-    }
-    uint64_t word = (head * 0x9E3779B97F4A7C15u) ^ tail ^ ((uint64_t)token.length << 56);
-    word = (word ^ (word >> 32)) * 0xD6E8FEB86659FD93u;
-    return word ^ (word >> 32);
-}
-
-/* Return the slot where the search for a token begins; where it is empty there is no such token. */
-INLINE int64_t slot_of(const Tokens *tokens, Token token, const uint8_t *limit) {
-    return (int64_t)hash(token, limit) & tokens->mask;
-}
-
-INLINE bool are_same(const uint8_t *text, Token token) {
-    if (token.length < 8) return memcmp(text, token.at, (size_t)token.length) == 0;
-    int64_t last = token.length - 8;
-    uint64_t differs = load(text + last) ^ load(token.at + last);
-    for (int64_t i = 0; i < last; i += 8) differs |= load(text + i) ^ load(token.at + i);
-    return !differs;
-}
-
-/* Return which token it is; -1 for none of them. */
-INLINE int64_t find(const Tokens *tokens, Token token, int64_t slot) {
-    for (;; slot = (slot + 1) & tokens->mask) {
-        int64_t i = tokens->slots[slot];
-        if (i < 0) return -1;
-        int64_t begin = tokens->begins[i];
-        if (tokens->begins[i + 1] - begin == token.length &&
-            are_same(tokens->text + begin, token))
-            return i;
-    }
-}
-
 /* Fill the slots, all of them -1 before. */
 void flow_fill(Tokens *tokens) {
     const uint8_t *limit = tokens->text + tokens->begins[tokens->number];
@@ -358,6 +275,7 @@ void flow_fill(Tokens *tokens) {
         int64_t slot = slot_of(tokens, token, limit);
         while (tokens->slots[slot] >= 0) slot = (slot + 1) & tokens->mask;
         tokens->slots[slot] = (int32_t)i;
+        tokens->taken[slot / 64] |= (uint64_t)1 << (slot % 64);
     }
 }
 
@@ -423,74 +341,61 @@ INLINE int meaning(const Line *line, const Layout *layout) {
     return is(action, "ACCEPT", 6) ? ACCEPTED : is(action, "REJECT", 6) ? REFUSED : ODD;
 }
 
-/* Note where the last of the columns stands that is not `-`: an address of one end. */
-INLINE void note(const Line *line, const int32_t *columns, int64_t *at, int64_t *length) {
-    *at = *length = 0;
+/* Return the last address of one end: of the columns the last one that is not `-`. */
+INLINE Token peer(const Line *line, const int32_t *columns) {
+    Token last = {NULL, 0};
     for (int32_t i = 0; i < MOST_ENDS; i++) {
         if (columns[i] < 0) continue;
         Token found = token(line, columns[i]);
-        if (is_dash(found)) continue;
-        *at = found.at - (line->window->at + line->begin);
-        *length = found.length;
+        if (!is_dash(found)) last = found;
     }
+    return last;
 }
 
-/* Add a record; return false where there is no room for it. */
-INLINE bool add(const Line *line, const Layout *layout,
-                       const Tokens *interfaces, const Tokens *addresses, bool refused,
-                       int64_t end, Found *found) {
+/* Add a record. */
+INLINE int add(const Line *line, const Layout *layout, const Tokens *interfaces,
+               const Tokens *addresses, const Verdicts *verdicts, bool refused, int64_t end,
+               Ledger *ledger) {
     /* Most records are nobody's: their slots are empty, all of which is one guess of the processor. */
     Token tokens[1 + 2 * MOST_ENDS];
     int64_t slots[1 + 2 * MOST_ENDS];
     tokens[0] = token(line, layout->interface_id);
     slots[0] = slot_of(interfaces, tokens[0], line->limit);
-    int32_t taken = interfaces->slots[slots[0]];
+    uint64_t taken = interfaces->taken[slots[0] / 64] >> (slots[0] % 64);
     for (int32_t i = 1; i <= 2 * MOST_ENDS; i++) {
         int32_t column = layout->ends[i - 1];
         if (column < 0) continue;
         tokens[i] = token(line, column);
         slots[i] = slot_of(addresses, tokens[i], line->limit);
-        taken &= addresses->slots[slots[i]];
+        taken |= addresses->taken[slots[i] / 64] >> (slots[i] % 64);
     }
-    if (taken < 0) {
-        found->other++;
-        return true;
+    if (!(taken & 1)) {
+        ledger->other++;
+        return SETTLED;
     }
-    int64_t own = find(interfaces, tokens[0], slots[0]), ends[2 * MOST_ENDS];
-    bool concerned = own >= 0;
+    Record record;
+    record.own = find(interfaces, tokens[0], slots[0]);
+    bool concerned = record.own >= 0;
     for (int32_t i = 0; i < 2 * MOST_ENDS; i++) {
-        ends[i] = layout->ends[i] < 0 ? -1 : find(addresses, tokens[i + 1], slots[i + 1]);
-        concerned |= ends[i] >= 0;
+        record.ends[i] = layout->ends[i] < 0 ? -1 : find(addresses, tokens[i + 1], slots[i + 1]);
+        concerned |= record.ends[i] >= 0;
     }
     if (!concerned) {
-        found->other++;
-        return true;
+        ledger->other++;
+        return SETTLED;
     }
-    if (found->row_count == found->room || found->text_room - found->text_size < line->length)
-        return false;
-    int64_t values[COLUMNS];
-    values[OWN] = own;
-    for (int32_t i = 0; i < 2 * MOST_ENDS; i++) values[TARGET + i] = ends[i];
-    values[REJECTED] = refused;
-    values[START] = seconds(number_at(line, layout->start));
-    values[END] = end;
-    values[PACKETS] = number_at(line, layout->packets);
-    values[SIZE] = number_at(line, layout->bytes);
-    values[FLAGS] = number_at(line, layout->tcp_flags);
-    values[SOURCE_PORT] = number_at(line, layout->source_port);
-    values[TARGET_PORT] = number_at(line, layout->target_port);
-    values[PROTOCOL] = number_at(line, layout->protocol);
-    values[LINE] = found->text_size;
-    values[LINE_LENGTH] = line->length;
-    note(line, layout->ends + MOST_ENDS, &values[FROM], &values[FROM_LENGTH]);
-    note(line, layout->ends, &values[TO], &values[TO_LENGTH]);
-    values[FROM] += found->text_size;
-    values[TO] += found->text_size;
-    for (int32_t i = 0; i < COLUMNS; i++) found->rows[i * found->room + found->row_count] = values[i];
-    memcpy(found->text + found->text_size, line->window->at + line->begin, (size_t)line->length);
-    found->text_size += line->length;
-    found->row_count++;
-    return true;
+    record.rejected = refused;
+    record.start = seconds(number_at(line, layout->start));
+    record.end = end;
+    record.packets = number_at(line, layout->packets);
+    record.size = number_at(line, layout->bytes);
+    record.flags = number_at(line, layout->tcp_flags);
+    record.source_port = number_at(line, layout->source_port);
+    record.target_port = number_at(line, layout->target_port);
+    record.protocol = number_at(line, layout->protocol);
+    record.peers[0] = peer(line, layout->ends + MOST_ENDS);
+    record.peers[1] = peer(line, layout->ends);
+    return settle(&record, verdicts, ledger);
 }
 
 /* Cut the line that ends at `end` where it may have breaks of any kind; return whether it has the
@@ -508,22 +413,30 @@ INLINE bool cut(const Window *window, int32_t begin, int32_t end, int32_t fields
     return field == fields;
 }
 
+/* Put a line aside that the caller has to read. */
+INLINE int64_t leave(const Line *line, int64_t at, Found *found) {
+    if (found->odd_count == found->odd_room) return ODD_FULL;
+    found->odd[2 * found->odd_count] = at;
+    found->odd[2 * found->odd_count + 1] = line->length;
+    found->odd_count++;
+    return DONE;
+}
+
 /* Add a line to what was found; return why it was not, or DONE. */
 INLINE int64_t take(const Line *line, bool regular, int64_t at, const Layout *layout,
-                           const Tokens *interfaces, const Tokens *addresses, Found *found) {
+                    const Tokens *interfaces, const Tokens *addresses, const Verdicts *verdicts,
+                    Found *found) {
     int says = regular ? meaning(line, layout) : ODD;
     int64_t end = says == ODD ? -2 : seconds(number_at(line, layout->end));
     if (end == -2) {
         uint8_t first = line->window->at[line->begin];
-        if (first >= 'a' && first <= 'z') return LETTER;
-        if (found->odd_count == found->odd_room) return ODD_FULL;
-        found->odd[2 * found->odd_count] = at;
-        found->odd[2 * found->odd_count + 1] = line->length;
-        found->odd_count++;
-        return DONE;
+        return first >= 'a' && first <= 'z' ? LETTER : leave(line, at, found);
     }
     if (says >= ACCEPTED) {
-        if (!add(line, layout, interfaces, addresses, says == REFUSED, end, found)) return FULL;
+        int fate = add(line, layout, interfaces, addresses, verdicts, says == REFUSED, end,
+                       &found->ledger);
+        if (fate == KNOTTY) return leave(line, at, found);
+        if (fate == NO_ROOM) return FULL;
     } else {
         found->no_data += says == NO_DATA;
         found->skip_data += says == SKIP_DATA;
@@ -533,13 +446,14 @@ INLINE int64_t take(const Line *line, bool regular, int64_t at, const Layout *la
 }
 
 INLINE int64_t scan(const uint8_t *data, int64_t begin, int64_t size, const Layout *layout,
-                  const Tokens *interfaces, const Tokens *addresses, Found *found, bool newer) {
+                    const Tokens *interfaces, const Tokens *addresses, const Verdicts *verdicts,
+                    Found *found, int knows) {
     Window window;
     uint16_t ends[MOST_FIELDS];
     const int32_t fields = layout->fields;
     found->why = DONE;
     while (begin < size) {
-        look(&window, data + begin, size - begin, newer);
+        look(&window, data + begin, size - begin, knows);
         Line line = {&window, data + size, 0, 0, NULL};
         const uint16_t *breaks = window.breaks, *strange = window.strange;
         const uint16_t *last = window.breaks + window.breaks_count;
@@ -562,7 +476,8 @@ INLINE int64_t scan(const uint8_t *data, int64_t begin, int64_t size, const Layo
             } else {
                 breaks += fields;
             }
-            found->why = take(&line, regular, begin + line.begin, layout, interfaces, addresses, found);
+            found->why = take(&line, regular, begin + line.begin, layout, interfaces, addresses,
+                              verdicts, found);
             if (found->why != DONE) return begin + line.begin;
             line.begin = end + 1;
         }
@@ -574,7 +489,7 @@ INLINE int64_t scan(const uint8_t *data, int64_t begin, int64_t size, const Layo
         const uint8_t *end = memchr(data + begin, '\n', (size_t)(size - begin));
         if (!end) return begin;
         line.length = (int32_t)(end + 1 - (data + begin));
-        found->why = take(&line, false, begin, layout, interfaces, addresses, found);
+        found->why = take(&line, false, begin, layout, interfaces, addresses, verdicts, found);
         if (found->why != DONE) return begin;
         begin += line.length;
     }
@@ -584,28 +499,50 @@ INLINE int64_t scan(const uint8_t *data, int64_t begin, int64_t size, const Layo
 #ifdef NEWER
 NEWER static int64_t scan_newer(const uint8_t *data, int64_t begin, int64_t size,
                                 const Layout *layout, const Tokens *interfaces,
-                                const Tokens *addresses, Found *found) {
-    return scan(data, begin, size, layout, interfaces, addresses, found, true);
+                                const Tokens *addresses, const Verdicts *verdicts, Found *found) {
+    return scan(data, begin, size, layout, interfaces, addresses, verdicts, found, WITH_NEWER);
 }
 
-static bool is_newer(void) {
+#ifdef NEWEST
+NEWEST static int64_t scan_newest(const uint8_t *data, int64_t begin, int64_t size,
+                                  const Layout *layout, const Tokens *interfaces,
+                                  const Tokens *addresses, const Verdicts *verdicts,
+                                  Found *found) {
+    return scan(data, begin, size, layout, interfaces, addresses, verdicts, found, WITH_NEWEST);
+}
+#endif
+
+static int known(void) {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") ||
+        !__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("popcnt"))
+        return BASELINE;
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                   __builtin_cpu_supports("avx512vbmi2")
+               ? WITH_NEWEST
+               : WITH_NEWER;
 }
 #endif
 
 /* Read the whole lines of data[begin, size); return where the first one begins that was not.
- * There has to be room for WINDOW bytes of text, and the size has to be below 2^31. */
+ * There has to be room for WINDOW bytes of text, for a port and for a rejected record, and the size
+ * has to be below 2^31. */
 int64_t flow_scan(const uint8_t *data, int64_t begin, int64_t size, const Layout *layout,
-                  const Tokens *interfaces, const Tokens *addresses, Found *found) {
+                  const Tokens *interfaces, const Tokens *addresses, const Verdicts *verdicts,
+                  Found *found) {
 #ifdef NEWER
-    if (is_newer()) return scan_newer(data, begin, size, layout, interfaces, addresses, found);
+    int knows = known();
+#ifdef NEWEST
+    if (knows == WITH_NEWEST)
+        return scan_newest(data, begin, size, layout, interfaces, addresses, verdicts, found);
 #endif
-    return scan(data, begin, size, layout, interfaces, addresses, found, false);
+    if (knows != BASELINE)
+        return scan_newer(data, begin, size, layout, interfaces, addresses, verdicts, found);
+#endif
+    return scan(data, begin, size, layout, interfaces, addresses, verdicts, found, BASELINE);
 }
 
-/* The digest of this file, by which it is told whether what was built is of it. */
+/* The digest of the source, by which it is told whether what was built is of it. */
 #ifndef SOURCE_DIGEST
 #define SOURCE_DIGEST ""
 #endif

@@ -7,14 +7,13 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote_plus
 
-# At most so many come at a time.
-MESSAGES = 10
-_REGION = re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z0-9-]+)\.|^([a-z0-9-]+)\.queue\.")
+from exporter.aws import queues
+from exporter.aws.queues import Letter
+
 # An envelope within an envelope within an envelope is nobody's.
 _DEEPEST = 3
 
@@ -37,41 +36,18 @@ class Message(NamedTuple):
     problem: str | None = None
 
 
-def region_of(url: str) -> str | None:
-    """Return the Region of a queue's URL; None where it does not say."""
-    found = _REGION.search(urlsplit(url).hostname or "")
-    return (found[1] or found[2]) if found else None
-
-
 def receive(sqs: Any, url: str, hidden: float) -> list[Message]:
     """Return some messages, which nobody else gets for so many seconds; none when there are none.
 
     Raises what boto3 raises.
     """
-    answer = sqs.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=MESSAGES, VisibilityTimeout=max(1, int(hidden))
-    )
-    return [_message(row) for row in answer.get("Messages", ())]
+    return [_message(letter) for letter in queues.receive(sqs, url, hidden)]
 
 
-def delete(sqs: Any, url: str, receipts: Sequence[str]) -> list[str]:
-    """Delete messages and return why some of them could not be; raises what boto3 raises."""
-    failed = []
-    for first in range(0, len(receipts), MESSAGES):
-        entries = [
-            {"Id": str(i), "ReceiptHandle": receipt}
-            for i, receipt in enumerate(receipts[first : first + MESSAGES])
-        ]
-        answer = sqs.delete_message_batch(QueueUrl=url, Entries=entries)
-        failed += [f"{row['Code']}: {row.get('Message', '')}" for row in answer.get("Failed", ())]
-    return failed
-
-
-def _message(row: Mapping[str, Any]) -> Message:
-    receipt = row["ReceiptHandle"]
+def _message(letter: Letter) -> Message:
+    receipt = letter.receipt
     try:
-        body = json.loads(row.get("Body") or "")
-        files = tuple(_files(body, _DEEPEST))
+        files = tuple(_files(json.loads(letter.body), _DEEPEST))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         return Message(receipt, (), f"no notification of S3: {type(error).__name__}: {error}")
     return Message(receipt, files)
