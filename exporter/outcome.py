@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.model import Diagnosis, Unavailable
+from exporter.model import Diagnosis
 from exporter.publisher import Snapshot
+from exporter.unseen import Unseen, unseen, waiting
 
 PASS, FAIL, BAD_USAGE, UNSEEN, COULD_NOT_RUN = 0, 1, 2, 3, 4
-# The listings that say which endpoints and services there are.
-_LISTINGS = ("endpoints", "services")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Outcome:
 
     results: tuple[Diagnosis, ...]
     missing: tuple[Missing, ...] = ()
-    unseen: tuple[str, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
     every: bool = True
 
     @property
@@ -57,21 +56,7 @@ def outcome(snapshot: Snapshot, wanted: Sequence[str]) -> Outcome:
         if text not in known
     )
     # What was asked for and found is all that was asked for, whatever else there may be.
-    unseen = tuple(_unseen(snapshot)) if missing or not wanted else ()
-    return Outcome(found, missing, unseen, not wanted)
-
-
-def _unseen(snapshot: Snapshot) -> Iterator[str]:
-    """Yield where endpoints and services may be that could not be listed, and why."""
-    world = snapshot.world
-    for status in world.collectors:
-        if status.collector == "accounts":
-            for what, why in sorted(status.problems.items()):
-                where = " ".join(filter(None, (status.scope.account, what)))
-                yield f"{where}: {why}"
-    for estate in world.estates:
-        for name, listing in estate.inventory.listings():
-            if name in _LISTINGS and isinstance(listing, Unavailable):
-                yield f"{estate.scope.account} {estate.scope.region} {name}: {listing.reason}"
-    for name in snapshot.waiting_for or (() if snapshot.ready else ("accounts",)):
-        yield f"{name}: not a single pass has ended"
+    hidden = unseen(snapshot.world) if missing or not wanted else ()
+    if not wanted:
+        hidden = tuple(dict.fromkeys((*hidden, *waiting(snapshot.world))))
+    return Outcome(found, missing, hidden, not wanted)

@@ -19,6 +19,7 @@ from rich.text import Text
 from exporter.log import clean
 from exporter.model import Diagnosis, Finding
 from exporter.outcome import Outcome
+from exporter.unseen import Unseen
 
 WIDTH = 80
 _STYLES = {
@@ -144,8 +145,8 @@ class _Page:
         if outcome.unseen:
             what = "It may be there" if outcome.missing else "More may be there"
             self.line(f"{what}: not everything could be seen.", "bold magenta")
-            for text in outcome.unseen:
-                self._wrapped(text, "  - ", "    ")
+            for hidden in outcome.unseen:
+                self._wrapped(out_of_sight(hidden), "  - ", "    ")
 
     def _check(self, finding: Finding, cause: bool) -> None:
         label = "n/a" if finding.status == "not_applicable" else finding.status
@@ -197,6 +198,15 @@ class _Page:
             for line in lines:
                 self.line(line, style)
             indent = more
+
+
+def out_of_sight(hidden: Unseen) -> str:
+    """Return what a single run could not see, where, and why."""
+    of = hidden.scope
+    where = " ".join(filter(None, (of.account, of.region, hidden.part)))
+    if hidden.waits:
+        return f"{where}: the time ran out before its first pass had ended (--timeout)"
+    return f"{where}: {hidden.reason}"
 
 
 def command(text: str, width: int) -> Iterator[str]:

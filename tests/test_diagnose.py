@@ -43,7 +43,7 @@ class Organisation:
 
     def json(self, *arguments: str) -> Json:
         found = json.loads(self.diagnose("--output=json", *arguments).stdout)
-        assert list(found) == ["generated_at", "results"]
+        assert list(found) == ["generated_at", "results", "unavailable"]
         return found["results"]
 
     @contextmanager
@@ -192,7 +192,9 @@ def test_json_is_alone_on_standard_output(organisation: Organisation) -> None:
     """What was not found or seen is said beside it."""
     with organisation.denying("DescribeVpcEndpoints"):
         ended = organisation.diagnose("--output=json", "rejected")
-    assert json.loads(ended.stdout)["results"] == []
+    shown = json.loads(ended.stdout)
+    assert shown["results"] == []
+    assert {(x["part"], x["outcome"]) for x in shown["unavailable"]} == {("endpoints", "denied")}
     assert "It may be there: not everything could be seen." in ended.stderr
     assert ended.returncode == 3
 
@@ -201,7 +203,7 @@ def test_when_time_is_up(organisation: Organisation) -> None:
     """What has not ended its first pass is named, and is no reason to call anything well."""
     ended = organisation.diagnose("--timeout=1ms")
     assert ended.returncode == 3
-    assert "accounts: not a single pass has ended" in ended.stdout
+    assert "accounts: the time ran out before its first pass" in ended.stdout
 
 
 def test_it_could_not_run(organisation: Organisation, tmp_path: Path) -> None:

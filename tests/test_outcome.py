@@ -10,6 +10,7 @@ import pytest
 from exporter.model import Diagnosis, Finding, Status, Unavailable
 from exporter.outcome import outcome
 from exporter.publisher import Publisher, Snapshot
+from exporter.report import out_of_sight
 from exporter.world import CollectorStatus, World
 from tests.worlds import ENDPOINT, NOW, SCOPE, diagnosis, fixed_world
 
@@ -44,6 +45,11 @@ def unreached() -> World:
     problem = {"own account": "GetCallerIdentity: ExpiredToken"}
     status = CollectorStatus("accounts", SCOPE, "", NOW, 1, None, problem)
     return replace(fixed_world(), collectors=(status,))
+
+
+def late(collector: str) -> World:
+    """The same world, in which a first pass has not ended."""
+    return replace(fixed_world(), waiting=((collector, SCOPE, ""),))
 
 
 @pytest.mark.parametrize(
@@ -92,15 +98,19 @@ def test_what_is_like_a_name_that_is_not_there() -> None:
         (snapshot(*ALL, world=denied()), ["orders"], 0),
         (snapshot(ORDERS, world=denied()), [], 3),
         (snapshot(ORDERS, world=unreached()), [], 3),
-        (snapshot(ORDERS, waiting_for=("inventory 1 eu-west-1",)), [], 3),
-        (snapshot(ready=False), [], 3),
+        (snapshot(ORDERS, world=late("inventory")), [], 3),
+        (snapshot(ORDERS, world=late("dns")), [], 3),
+        (snapshot(ORDERS, world=late("inventory")), ["nothing"], 3),
+        (snapshot(ORDERS, world=late("dns")), ["nothing"], 2),
+        (snapshot(ready=False, world=World(NOW, "", "")), [], 3),
     ],
     ids=[
         "all pass", "nothing there", "one fails", "one unknown", "asked for and passes",
         "asked for and unknown", "no such name", "no such name beside one that fails",
         "may be where it is denied", "that, and one fails", "found, whatever else is denied",
         "all, and a listing is denied", "all, and an account is out of reach",
-        "all, and a pass has not ended", "nothing has ended",
+        "all, and a pass has not ended", "another pass", "may be where nothing is listed yet",
+        "no pass is left that lists", "nothing has ended",
     ],
 )  # fmt: skip
 def test_the_exit_code(found: Snapshot, wanted: list[str], code: int) -> None:
@@ -110,11 +120,14 @@ def test_the_exit_code(found: Snapshot, wanted: list[str], code: int) -> None:
 
 def test_what_could_not_be_seen_is_named() -> None:
     """The account, the Region, the listing and AWS's reason; or the pass that has not ended."""
-    late = "inventory 111122223333 eu-west-1"
-    found = outcome(snapshot(ORDERS, world=denied(), waiting_for=(late,)), [])
-    assert found.unseen == (
+    waiting = replace(denied(), waiting=(("inventory", SCOPE, ""),))
+    found = outcome(snapshot(ORDERS, world=waiting), [])
+    assert [out_of_sight(one) for one in found.unseen] == [
         "111122223333 eu-west-1 endpoints: DescribeVpcEndpoints: UnauthorizedOperation",
-        f"{late}: not a single pass has ended",
-    )
+        "111122223333 eu-west-1 inventory: the time ran out before its first pass had ended "
+        "(--timeout)",
+    ]
     (account,) = outcome(snapshot(ORDERS, world=unreached()), []).unseen
-    assert account == "111122223333 own account: GetCallerIdentity: ExpiredToken"
+    assert out_of_sight(account) == (
+        "111122223333 eu-west-1 accounts: own account: GetCallerIdentity: ExpiredToken"
+    )

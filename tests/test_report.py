@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from exporter.model import Diagnosis, Finding
+from exporter.model import Diagnosis, Finding, Scope
 from exporter.outcome import Missing, Outcome
 from exporter.report import command, write
-from tests.worlds import ENDPOINT, PENDING, SERVICE, diagnosis
+from exporter.unseen import Unseen
+from tests.worlds import ENDPOINT, PENDING, SCOPE, SERVICE, diagnosis
 
 ACCEPT = (
     "aws ec2 accept-vpc-endpoint-connections --service-id vpce-svc-0a1b2c3d4e5f60718 "
@@ -123,10 +124,10 @@ def test_what_was_not_found_or_seen_is_said() -> None:
         text
         == "No endpoint or service has the id or name 'order'.\n  Like it: orders, orders-api\n"
     )
-    text = report(missing=missing, unseen=("111122223333 eu-west-1 endpoints: denied",))
+    text = report(missing=missing, unseen=(Unseen("endpoints", SCOPE, "denied"),))
     assert "It may be there: not everything could be seen.\n  - 111122223333" in text
-    assert report(PASSING, unseen=("x: denied",)).endswith(
-        "More may be there: not everything could be seen.\n  - x: denied\n"
+    assert report(PASSING, unseen=(Unseen("accounts", Scope("", ""), "denied"),)).endswith(
+        "More may be there: not everything could be seen.\n  - accounts: denied\n"
     )
     assert report() == "There are no endpoints and no endpoint services here.\n"
 
