@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "model": set(),
     "analysis": {"model"},
+    "standing": {"model"},
     "metrics": set(),
     "log": set(),
     "strictyaml": set(),
@@ -41,7 +42,7 @@ ALLOWED = {
         "world",
     },
     "outcome": {"model", "publisher", "unseen"},
-    "report": {"log", "model", "outcome", "unseen"},
+    "report": {"log", "model", "outcome", "standing", "unseen"},
     "trail": {"model"},
     "schedule": {"aws", "held", "model", "publisher", "store"},
     "queue": {
@@ -70,7 +71,7 @@ ALLOWED = {
         "store",
         "trail",
     },
-    "web": {"flowlogs", "log", "model", "publisher", "strictyaml", "unseen", "world"},
+    "web": {"flowlogs", "log", "model", "publisher", "standing", "strictyaml", "unseen", "world"},
     "reload": {"config", "web"},
     "runtime": {"aws", "config", "daemon", "publisher", "reload", "store", "web"},
     "simulator": {"flowlogs", "metrics", "publisher", "web"},
