@@ -147,9 +147,15 @@ class _Page:
     def notes(self, outcome: Outcome) -> None:
         """Write what was not found, and what could not be seen."""
         for missing in outcome.missing:
-            self.line(f"No endpoint or service has the id or name {missing.wanted!r}.", "bold red")
+            said = (
+                f"{missing.wanted!r} names no endpoint or service: it is no id, tag Name, VPC, "
+                "service name, DNS name or address of one."
+            )
+            self._wrapped(said, "", "  ", style="bold red")
             if missing.close:
                 self._wrapped(f"Like it: {', '.join(missing.close)}", "  ")
+        if outcome.missing:
+            self.line("  Run it without a name to see all.")
         if outcome.unseen:
             what = "It may be there" if outcome.missing else "More may be there"
             self.line(f"{what}: not everything could be seen.", "bold magenta")

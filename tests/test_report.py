@@ -129,9 +129,13 @@ def test_what_was_not_found_or_seen_is_said() -> None:
     """A name that is none is answered with what is like it, what is unseen with the reason."""
     missing = (Missing("order", ("orders", "orders-api")),)
     text = report(missing=missing, every=False)
-    assert (
-        text
-        == "No endpoint or service has the id or name 'order'.\n  Like it: orders, orders-api\n"
+    assert text == (
+        """\
+'order' names no endpoint or service: it is no id, tag Name, VPC, service name,
+  DNS name or address of one.
+  Like it: orders, orders-api
+  Run it without a name to see all.
+"""
     )
     text = report(missing=missing, unseen=(Unseen("endpoints", SCOPE, "denied"),))
     assert "It may be there: not everything could be seen.\n  - 111122223333" in text
