@@ -254,7 +254,11 @@ def _simulated(code: int) -> ModuleType:
     try:
         from exporter.simulator import demo as simulated
     except ImportError as error:
-        _fail(f"The demo needs its extra: pip install 'privatelink-exporter[demo]' ({error})", code)
+        _fail(
+            "The demo needs its extra: pip install 'privatelink-exporter[demo]', or from a "
+            f"checkout pip install '.[demo]' ({error})",
+            code,
+        )
     return simulated
 
 
