@@ -48,8 +48,8 @@ def waiting(world: World, collectors: Collection[str] = ()) -> Iterator[Unseen]:
     """
     for collector, scope, part in world.waiting:
         if not collectors or collector in collectors:
-            name = " ".join(filter(None, (collector, part)))
-            yield Unseen(name, scope, _NOT_ENDED, waits=True)
+            of = f"the resolver {part}" if part and collector == "dns" else part
+            yield Unseen(f"{collector} ({of})" if of else collector, scope, _NOT_ENDED, waits=True)
     if not (world.waiting or world.collectors or world.estates):
         yield Unseen("accounts", _NOWHERE, _NOT_ENDED, waits=True)
 

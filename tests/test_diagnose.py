@@ -291,3 +291,17 @@ def test_the_demo_can_be_diagnosed(tmp_path: Path) -> None:
     assert (result["name"], result["verdict"]) == ("rejected", "fail")
     both = run(os.environ, "diagnose", "--demo", f"--config.file={tmp_path / 'x'}")
     assert both.returncode in (2, 4)
+
+
+def test_what_the_demo_needs_is_named() -> None:
+    """Without its extra it ends with 4, and says how to install it: published or a checkout."""
+    code = (
+        "import sys; sys.modules['moto'] = None; from exporter.cli import main; "
+        "main(['diagnose', '--demo'])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 4, ended.stderr
+    assert "pip install 'privatelink-exporter[demo]'" in ended.stderr
+    assert "pip install '.[demo]'" in ended.stderr

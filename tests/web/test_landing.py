@@ -12,7 +12,8 @@ import httpx
 from exporter.model import Diagnosis, Finding, Status
 from exporter.publisher import Publisher, Snapshot
 from exporter.web.app import create_app
-from tests.worlds import ENDPOINT, NOW, PENDING, SERVICE, diagnosis, fixed_world
+from exporter.world import CollectorStatus, World
+from tests.worlds import ENDPOINT, NOW, PENDING, SCOPE, SERVICE, diagnosis, fixed_world
 
 SAID: dict[Status, str] = {
     "pass": "All is well.",
@@ -23,11 +24,11 @@ SAID: dict[Status, str] = {
 }
 
 
-def page(*diagnoses: Diagnosis) -> str:
-    """Return the landing page of the fixed world, judged like that."""
+def page(*diagnoses: Diagnosis, world: World | None = None) -> str:
+    """Return the landing page of a world, the fixed one where none is given, judged like that."""
     found: Snapshot = replace(
         Publisher(lambda: NOW, dict, lambda: True).snapshot,
-        world=fixed_world(),
+        world=world or fixed_world(),
         diagnoses=diagnoses,
     )
     transport = httpx.ASGITransport(app=create_app(lambda: found, "/metrics"))
@@ -86,3 +87,12 @@ def test_how_many_there_are() -> None:
         )
     )
     assert "1 fail, 1 warn, 1 not judged" in shown
+
+
+def test_a_resolver_that_fails_is_called_one() -> None:
+    """What cannot see everything is named: a resolver as one, not by its address alone."""
+    status = CollectorStatus("dns", SCOPE, "10.1.0.2:53", NOW, 1, None, {"pass": "no answer"})
+    shown = text(page(world=replace(fixed_world(), collectors=(status,))))
+    assert (
+        "dns cannot see everything in 111122223333, eu-west-1 (the resolver 10.1.0.2:53)" in shown
+    )

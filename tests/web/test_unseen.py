@@ -11,6 +11,7 @@ import pytest
 
 from exporter.model import Scope, Unavailable
 from exporter.publisher import Publisher, Snapshot
+from exporter.unseen import waiting as waiting_passes
 from exporter.web.app import create_app
 from exporter.world import CollectorStatus, World
 from tests.worlds import NOW, SCOPE, fixed_world
@@ -103,3 +104,9 @@ def test_a_listing_that_failed() -> None:
     status, body = answer(world, "/api/v1/endpoints/vpce-0")
     assert (status, body["unavailable"][0]["outcome"]) == (503, "denied")
     assert answer(world, "/api/v1/services/vpce-0")[0] == 404
+
+
+def test_a_resolver_is_called_one() -> None:
+    """An address alone says nothing: the pass that waits is that of a resolver."""
+    waits = replace(fixed_world(), waiting=(("dns", SCOPE, "10.1.0.2:53"), ("changes", SCOPE, "")))
+    assert [x.part for x in waiting_passes(waits)] == ["dns (the resolver 10.1.0.2:53)", "changes"]
