@@ -160,6 +160,7 @@ def _clients(case: EndpointCase) -> Iterator[Client]:
             known.around,
             known.subnet,
             known.interface,
+            known.hidden,
         )
 
 
