@@ -186,7 +186,7 @@ class OneQueue(Aws):
         self._sqs = sqs
 
     def own_account(self, region: str) -> OwnAccount:
-        return OwnAccount("111122223333", "aws")
+        return OwnAccount("111122223333", "aws", "arn:aws:iam::111122223333:root")
 
     def other_client(self, scope: Scope, account: object, service: str) -> Any:
         assert (scope, service) == (Scope("111122223333", "eu-west-1"), "sqs")

@@ -71,8 +71,8 @@ def judge(case: EndpointCase) -> Judged:
         f"{text} were rejected in the last 15 minutes.",
         [i.id for i in case.interfaces],
         [*words.several(told, 3), *notes],
-        "See which security group, network ACL or route does not let it pass: the checks above "
-        "say, or which of them could not be seen.",
+        "Mend what security_group, network_acl or route names above; where none of them fails, "
+        "what decides could not be seen.",
     )
 
 
