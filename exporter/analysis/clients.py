@@ -104,6 +104,14 @@ class Demand:
 
 def ports(case: EndpointCase) -> Ports:
     """Return the ports of an endpoint: told, listened at or once accepted, or AWS's usual ones."""
+    key = "ports", case.endpoint.id
+    known: Ports | None = case.around.memo.get(key)
+    if known is None:
+        known = case.around.memo[key] = _ports(case)
+    return known
+
+
+def _ports(case: EndpointCase) -> Ports:
     if case.expected.ports:
         return _told(case)
     accepted = {Port(*port) for port in case.traffic.accepted_ports if port[0] in (TCP, UDP)}
