@@ -201,12 +201,20 @@ def _since(finding: Finding, case: EndpointCase | ServiceCase) -> float | None:
     """Return when the fault began, as refused connections tell; None where they do not.
 
     Somebody may have been refused all along: a change may be the reason of whatever began after
-    it, so the one that began last decides. Late packets of closed connections tell nothing.
+    it, so the one that began last decides. For a client that was accepted in between it began
+    anew. Late packets of closed connections tell nothing.
     """
     if isinstance(case, ServiceCase) or finding.check not in _BEGUN_BY_REJECTS:
         return None
-    refused = [r.first for r in case.traffic.rejected or () if r.packets in ("", "syn", "syn-ack")]
-    return max(refused, default=None)
+    accepted = {client.address: client for client in case.traffic.clients}
+    began = []
+    for row in case.traffic.rejected or ():
+        if row.packets in ("", "syn", "syn-ack"):
+            client = accepted.get(row.address)
+            back = row.direction == "from_endpoint"
+            let = client and (client.outbound if back else client.inbound)
+            began.append(max(row.first, min(let or 0.0, row.last)))
+    return max(began, default=None)
 
 
 def _moment(at: float, now: float) -> str:

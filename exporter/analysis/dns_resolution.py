@@ -106,7 +106,11 @@ def _well(case: EndpointCase, own: list[DnsName], asked: list[Lookup]) -> Judged
             map(told, asked),
         )
     outside = "" if any(x.inside for x in asked) else ", asked from outside its VPC,"
+    left = len(_broken(case))
     count = f"All {len(own)} of the endpoint's own names lead" if len(own) > 1 else "Its name leads"
+    if left:
+        count = f"{len(own)} of the endpoint's {len(own) + left} names, those of associations that "
+        count += "work, " + ("lead" if len(own) > 1 else "leads")
     return passed(
         f"{count} to its interfaces, {resolvers(asked)}{outside} says.",
         [case.endpoint.id],

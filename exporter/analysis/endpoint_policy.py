@@ -62,8 +62,8 @@ def _reset(case: EndpointCase) -> str | None:
         ids=[case.endpoint.id],
     )
     return command and (
-        f"{command}\nThat lets everything through, as by default; with --policy-document instead, "
-        "what is meant to pass."
+        "If an earlier policy is known, put that back, with --policy-document. This lets "
+        f"everything through, as a new endpoint does:\n{command}"
     )
 
 

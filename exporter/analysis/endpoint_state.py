@@ -101,13 +101,17 @@ def _failed(case: EndpointCase) -> Judged:
 
 
 def _expired(case: EndpointCase) -> Judged:
-    endpoint = case.endpoint
+    endpoint, provider = case.endpoint, case.provider
+    owner = (
+        f"account {provider.scope.account}" if provider else f"the owner of {endpoint.service_name}"
+    )
     return failed(
         "The request to connect has expired: the provider did not accept it in time.",
         [endpoint.id],
         _evidence(case),
         _steps(
-            "Ask the provider to accept, then delete the endpoint and create it anew:",
+            "An expired request cannot be accepted any more. Create the endpoint anew, with the "
+            f"same subnets and groups, have {owner} accept it, and remove this one:",
             _of_endpoint(case, "delete-vpc-endpoints"),
         ),
     )
@@ -121,7 +125,8 @@ def _partial(case: EndpointCase) -> Judged:
         if a.endpoint_id == case.endpoint.id and a.accessibility.lower() != "accessible"
     ]
     return warned(
-        f"The endpoint is partly available: {len(broken)} of its associations do not work.",
+        f"The endpoint is partly available: {len(broken)} of its associations "
+        f"do{'es' * (len(broken) == 1)} not work.",
         [case.endpoint.id, *(a.id for a in broken)],
         [
             f"{a.id}: {a.accessibility}" + (f", {a.failure}" if a.failure else "")

@@ -24,7 +24,7 @@ from exporter.analysis.rules import (
     Peer,
     network_text,
 )
-from exporter.model import LoadBalancer, Network
+from exporter.model import LoadBalancer
 
 _MOST = 10
 _ENFORCED = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic is on"
@@ -200,15 +200,11 @@ def _opening(case: ServiceCase, blocked: Sequence[Answer]) -> str | None:
     for answer in blocked:
         client, way = answer.client, answer.way
         if client.ours and answer.allowed is False:
-            network: Network = client.network
-            if client.subnet is not None and not client.told:
-                blocks = client.subnet.cidrs
-                network = next((b for b in blocks if b.version == network.version), network)
             commands.append(
                 open_group(
                     case.scope.region,
                     way.balancer.security_group_ids[0],
-                    network,
+                    client.network,
                     Port(way.protocol, way.port),
                 )
             )

@@ -85,6 +85,7 @@ class Running:
             f"  {url}/metrics           what Prometheus scrapes",
             f"  {url}/api/v1/endpoints  the same as JSON; /ID for one with its evidence",
             f"  {url}/api/v1/services   the providers' side",
+            f"  {url}/api/v1/changes    who changed what",
             f"  {url}/api/v1/status     how the collectors do",
             "",
             f"What is not in order on purpose ({healthy}); warn: it works still:",

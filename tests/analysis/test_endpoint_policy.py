@@ -147,7 +147,8 @@ def test_the_command_that_resets_it() -> None:
     policy = json.dumps({"Statement": DENY_ALL})
     endpoint = lab.add_endpoint(lab.add_vpc("10.0.0.0/16"), {}, policy=policy)
     fix = finding("endpoint_policy", endpoint, lab).fix or ""
-    assert fix.splitlines()[0] == (
+    assert "put that back" in fix.splitlines()[0]
+    assert fix.splitlines()[1] == (
         f"aws ec2 modify-vpc-endpoint --vpc-endpoint-id {endpoint.id} --reset-policy "
         f"--region {CONSUMER.region}"
     )

@@ -87,16 +87,16 @@ def test_a_load_balancer_without_a_group() -> None:
     assert pair().of_service(CHECK).status == "not_applicable"
 
 
-def test_the_fix_opens_for_the_clients_subnet() -> None:
-    """Least privilege: the subnet of a client that is the organisation's own, one port."""
+def test_the_fix_opens_for_the_clients_alone() -> None:
+    """Least privilege: the address of each client that is the organisation's own, one port."""
     estate = guarded(("10.250.0.0/16", 443))
     estate.seen(CLIENT, "10.1.9.8")
     found = estate.of_service(CHECK)
     group_id = estate.balancer.security_group_ids[0]
     assert found.resources[0] == group_id
     assert f"no rule of {group_id} lets tcp 443 in from {CLIENT}" in found.evidence
-    assert (found.fix or "").count("aws ec2 authorize-security-group-ingress") == 1
-    assert "10.1.9.0/24" in (found.fix or "")
+    assert (found.fix or "").count("aws ec2 authorize-security-group-ingress") == 2
+    assert "10.1.9.8/32" in (found.fix or "")
     assert f"--group-id {group_id}" in (found.fix or "")
 
 
@@ -273,14 +273,14 @@ def test_a_prefix_list(entries: list[str], status: str) -> None:
     ],
 )
 def test_ipv6(rules: list[tuple[Any, ...]], seen: list[str], status: str) -> None:
-    """IPv6 clients need IPv6 rules; the command names the network as IPv6."""
+    """IPv6 clients need IPv6 rules; the command names the address as IPv6."""
     estate = guarded(*rules, ip_address_types=("ipv6",), endpoint={"ip_address_type": "ipv6"})
     subnet = estate.consumer.add_subnet(estate.vpc, "2001:db8::/64")
     assert subnet.cidrs
     estate.seen(*seen)
     found = estate.of_service(CHECK)
     assert found.status == status
-    assert status == "pass" or not seen or '"CidrIpv6":"2001:db8::/64"' in (found.fix or "")
+    assert status == "pass" or not seen or '"CidrIpv6":"2001:db8::7/128"' in (found.fix or "")
 
 
 def test_a_dual_stack_service_that_is_open_to_ipv4_alone() -> None:
