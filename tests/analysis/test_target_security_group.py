@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.model import Known, Target
-from tests.analysis.lab import DENIED, NOW, PROVIDER, Lab, rule
+from tests.analysis.lab import DENIED, NOW, PROVIDER, Lab, diagnosis, rule
 from tests.analysis.pair import Pair, pair
 from tests.analysis.test_nlb_listener import blind
 
@@ -313,3 +313,14 @@ def test_a_target_whose_interface_has_no_group(egress: bool, status: str) -> Non
 def test_a_health_check_port_that_is_no_number(port: str) -> None:
     """What is not a decimal number stands for the port of the traffic, as traffic-port does."""
     assert targets(("10.200.0.0/16", 443), health=port).of_service(CHECK).status == "pass"
+
+
+def test_unhealthy_targets_that_let_nobody_in_are_explained_by_that() -> None:
+    """Of the two the closed group is the root cause; targets that let all in are their own."""
+    for rules, root in (([], CHECK), ([("10.200.0.0/16", 443)], "nlb_targets")):
+        estate = targets(*rules)
+        estate.health("unhealthy", "unhealthy")
+        for noun in (estate.service, estate.endpoint):
+            found = diagnosis(noun, estate.consumer, estate.provider)
+            assert found.root_cause is not None
+            assert found.root_cause.check == root
