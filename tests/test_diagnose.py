@@ -135,9 +135,12 @@ def test_without_arguments_everything_is_judged(organisation: Organisation, tmp_
     No queue is read: what one run took from it, the daemon would miss.
     """
     queues = ", ".join(f"'{url}'" for url in organisation.aws.about["queues"])
+    changes = organisation.aws.about["queues"][0] + "-changes"
     text = organisation.config.read_text()
     (config := tmp_path / "config.yaml").write_text(
-        text.replace("lookback: 5m}", f"lookback: 5m, notifications: [{queues}]}}")
+        text.replace("lookback: 5m}", f"lookback: 5m, notifications: [{queues}]}}").replace(
+            "changes: {", f"changes: {{notifications: ['{changes}'], "
+        )
     )
     (temporary := tmp_path / "temporary").mkdir()
     ended = subprocess.run(

@@ -401,7 +401,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "ReceiveMessage",
         Grant("sqs:ReceiveMessage", _QUEUE),
         "flow_logs",
-        "which files are new; without it a listing finds them later",
+        "what is new; without it a listing or a look-up finds it later",
         "queue among the configured notifications",
         holder="exporter",
     ),
