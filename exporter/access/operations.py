@@ -274,6 +274,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "route",
             "availability_zones",
             "flow_rejects",
+            "nlb_listener",
             "nlb_targets",
             "nlb_security_group",
         ),

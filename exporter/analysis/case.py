@@ -46,6 +46,8 @@ class World:
         self.facts = facts
         self.around = {site.scope: Around(site.inventory) for site in facts.sites}
         self.subnets = Subnets(facts)
+        # By an id and a check, the changes of that id that can make it fail.
+        self.causing: dict[tuple[str, str], tuple[Change, ...]] = {}
         self._sites = {site.scope: site for site in facts.sites}
         self._providers: dict[str, tuple[Site, EndpointService]] = {}
         for site in facts.sites:

@@ -431,7 +431,7 @@ def protocol_name(protocol: int | str) -> str:
         return "all"
     if text in _NUMBERS:
         return text
-    return NAMES.get(int(text), f"protocol {text}") if text.isdigit() else text
+    return NAMES.get(int(text), f"protocol {text}") if text.isdecimal() else text
 
 
 def port_text(low: int, high: int) -> str:
