@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -130,6 +130,13 @@ def _text(value: object) -> object:
     return value
 
 
+def _distinct_ports(value: tuple[int, ...]) -> tuple[int, ...]:
+    for port in value:
+        if value.count(port) > 1:
+            raise ValueError(f"{port} is listed twice")
+    return value
+
+
 REGION = r"[a-z]{2}(-[a-z]+)+-\d+"
 # What `regions: all` stands for, until the account has been asked which are enabled.
 ALL_REGIONS = ("all",)
@@ -153,6 +160,7 @@ ExternalId = Annotated[str, StringConstraints(min_length=2, max_length=1224)]
 VpcId = Annotated[str, _like(r"vpc-[0-9a-f]+", "vpc-0a1b2c3d4e5f60718")]
 EndpointId = Annotated[str, _like(r"vpce-[0-9a-f]+", "vpce-0a1b2c3d4e5f60718")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Ports = Annotated[tuple[Port, ...], AfterValidator(_distinct_ports)]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(network)]
 TagValues = Annotated[tuple[str, ...], BeforeValidator(_one_or_several)]
 
@@ -264,6 +272,8 @@ class Resolver(Model):
 
 class InventoryCollector(Model):
     """How often AWS is listed."""
+
+    refused: ClassVar[Mapping[str, str]] = {"enabled": "the inventory cannot be switched off"}
 
     interval: Interval = 60.0
 
@@ -388,7 +398,7 @@ class ConnectivityCollector(Model):
     enabled: bool = False
     interval: Interval = 60.0
     vpcs: tuple[VpcId, ...] = ()
-    tls_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)
+    tls_ports: Ports = (443,)
 
 
 class Collectors(Model):
@@ -433,9 +443,15 @@ class EndpointSettings(Model):
     """
 
     match: Match
-    ports: tuple[Port, ...] = ()
+    ports: Ports = ()
     clients: tuple[Network, ...] = ()
     private_dns: bool | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> EndpointSettings:
+        if self.model_fields_set <= {"match"}:
+            raise ValueError("sets nothing: say ports, clients or private_dns, or remove the entry")
+        return self
 
 
 class Storage(Model):
