@@ -54,6 +54,22 @@ class Around:
         """Return a security group, last known; None when it was never listed."""
         return (last_known(self.inventory.security_groups) or {}).get(group_id)
 
+    def owner(self, group_id: str, of: Interface | None = None) -> str:
+        """Return whose a security group is: as listed, else whose the interface is that has it.
+
+        In a shared VPC each account has groups of its own. Where nothing tells it is this one's.
+        """
+        group = self.group(group_id)
+        told = (
+            group.owner if group else of.owner if of and group_id in of.security_group_ids else ""
+        )
+        return told or self.inventory.scope.account
+
+    def vpc_owner(self, vpc_id: str) -> str:
+        """Return whose a VPC is, and with it its network ACLs; this account's where not listed."""
+        vpc = (last_known(self.inventory.vpcs) or {}).get(vpc_id)
+        return (vpc.owner if vpc else "") or self.inventory.scope.account
+
     def acl(self, subnet_id: str) -> NetworkAcl:
         """Return the network ACL that judges a subnet: its own, else its VPC's default one."""
         subnet = self.subnet(subnet_id)

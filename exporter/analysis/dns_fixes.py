@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from exporter.analysis.fixes import aws, ec2, lines
+from exporter.analysis.fixes import aws, by_account, ec2, lines
 from exporter.model import Scope, VpcAttributes
 
 # As JSON, which the AWS CLI takes for a structure.
 _TRUE = '{"Value":true}'
 
 
-def allow_private_names(scope: Scope, vpc_id: str, attributes: VpcAttributes) -> str | None:
+def allow_private_names(
+    scope: Scope, vpc_id: str, attributes: VpcAttributes, owner: str
+) -> str | None:
     """Return the commands that switch on the attributes that private names need; None without any.
 
+    They are for the account `owner`, whose VPC it is: who shares it may not change it.
     AWS changes one attribute a call, and hostnames only where there is support.
     https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns-updating.html
     """
@@ -19,15 +22,16 @@ def allow_private_names(scope: Scope, vpc_id: str, attributes: VpcAttributes) ->
         ("--enable-dns-support", attributes.dns_support),
         ("--enable-dns-hostnames", attributes.dns_hostnames),
     )
-    return lines(
+    commands = (
         ec2(scope.region, "modify-vpc-attribute", "--vpc-id", vpc_id, flag, _TRUE, ids=[vpc_id])
         for flag, on in wanted
         if not on
     )
+    return by_account(scope.account, ((owner, command) for command in commands))
 
 
 def enable_private_dns(
-    scope: Scope, vpc_id: str, endpoint_id: str, attributes: VpcAttributes | None
+    scope: Scope, vpc_id: str, endpoint_id: str, attributes: VpcAttributes | None, owner: str
 ) -> str | None:
     """Return the commands that switch private DNS on, the VPC's attributes first."""
     command = ec2(
@@ -38,8 +42,9 @@ def enable_private_dns(
         "--private-dns-enabled",
         ids=[endpoint_id],
     )
-    before = allow_private_names(scope, vpc_id, attributes) if attributes else None
-    return lines((before, command))
+    before = allow_private_names(scope, vpc_id, attributes, owner) if attributes else None
+    then = f"Then in account {scope.account}:" if before and owner != scope.account else None
+    return lines((before, then, command))
 
 
 def shadows(scope: Scope, vpc_id: str, names: str) -> str | None:

@@ -16,6 +16,7 @@ from exporter.model import Network
 
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html
 _ID = re.compile(r"(?:[a-z]+-)+[0-9a-f]{3,40}")
+_ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
 
 
@@ -37,9 +38,19 @@ def aws(
 
 
 def open_group(
-    region: str, group_id: str, source: Network | str, at: Port, egress: bool = False
+    region: str,
+    group_id: str,
+    source: Network | str,
+    at: Port,
+    egress: bool = False,
+    owner: str = "",
 ) -> str | None:
-    """Return the command that lets a network or a group in at a port, or lets out to it."""
+    """Return the command that lets a network or a group in at a port, or lets out to it.
+
+    `owner` is the account of a group that is let in, where that is another one than the group's
+    whose rule it is: without it AWS does not find the group.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UserIdGroupPair.html
+    """
     permission: dict[str, object] = {
         "IpProtocol": protocol_name(at.protocol),
         "FromPort": at.number,
@@ -48,7 +59,8 @@ def open_group(
     if isinstance(source, str) and source.startswith("pl-"):
         permission["PrefixListIds"] = [{"PrefixListId": source}]
     elif isinstance(source, str):
-        permission["UserIdGroupPairs"] = [{"GroupId": source}]
+        whose = {"UserId": owner} if _ACCOUNT.fullmatch(owner) else {}
+        permission["UserIdGroupPairs"] = [{"GroupId": source, **whose}]
     elif source.version == 4:
         permission["IpRanges"] = [{"CidrIp": str(source)}]
     else:
@@ -93,6 +105,23 @@ def open_acl(
         "allow",
         ids=[acl_id],
     )
+
+
+def by_account(own: str, commands: Iterable[tuple[str, str | None]], most: int = 5) -> str | None:
+    """Return commands one a line, each with the account that it is for; None without any.
+
+    Those of the account `own` come first, those of another one after a line that says in which.
+    """
+    found: dict[str, list[str]] = {own: []}
+    each = dict.fromkeys((account, command) for account, command in commands if command)
+    for account, command in list(each)[:most]:
+        found.setdefault(account, []).append(command or "")
+    said = [
+        line
+        for account, theirs in found.items()
+        for line in ([f"In account {account}:"] if account != own else []) + theirs
+    ]
+    return "\n".join(said) or None
 
 
 def lines(commands: Iterable[str | None], most: int = 5) -> str | None:

@@ -270,9 +270,15 @@ def security_group(case: EndpointCase) -> Judged:
             f"{list_id} at {words.port(_AT)}.",
             [*groups, list_id],
             words.several([decision.by for _, decision in shut], 3),
-            fixes.lines(
-                fixes.open_group(case.scope.region, g, list_id, _AT, egress=True)
-                for g in sorted({i.security_group_ids[0] for i, _ in shut})
+            fixes.by_account(
+                case.scope.account,
+                (
+                    (whose, fixes.open_group(case.scope.region, g, list_id, _AT, egress=True))
+                    for g, whose in sorted(
+                        (i.security_group_ids[0], case.around.owner(i.security_group_ids[0], i))
+                        for i, _ in shut
+                    )
+                ),
             ),
         )
     if unsure is not None and not shut:

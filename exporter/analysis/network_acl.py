@@ -86,12 +86,12 @@ def _failed(case: EndpointCase, blocked: list[Met]) -> Judged:
             *words.several([one.hop.by for one in blocked if one.hop], 3),
             *words.several(seen, 3),
         ],
-        fixes.lines(_openings(case, blocked)),
+        fixes.by_account(case.scope.account, _openings(case, blocked)),
     )
 
 
-def _openings(case: EndpointCase, blocked: list[Met]) -> Iterator[str | None]:
-    """Yield the commands that add entries which let the clients' packets or the answers pass."""
+def _openings(case: EndpointCase, blocked: list[Met]) -> Iterator[tuple[str, str | None]]:
+    """Yield whose and what commands add entries that let the clients' packets or answers pass."""
     numbers: dict[str, set[int]] = {}
     done = set()
     for one, hop in [(met, hop) for met in blocked for hop in met.denied]:
@@ -114,7 +114,9 @@ def _openings(case: EndpointCase, blocked: list[Met]) -> Iterator[str | None]:
         egress = hop.at.endswith("_out")
         region = around.inventory.scope.region
         if number is not None:
-            yield fixes.open_acl(region, acl.id, number, peer, one.port.protocol, ports, egress)
+            protocol = one.port.protocol
+            command = fixes.open_acl(region, acl.id, number, peer, protocol, ports, egress)
+            yield around.vpc_owner(acl.vpc_id), command
 
 
 def _free(acl: NetworkAcl, decision: Decision, given: set[int]) -> int | None:

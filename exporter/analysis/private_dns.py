@@ -85,6 +85,7 @@ def _forbidden(
     case: EndpointCase, attributes: VpcAttributes, asked: list[Lookup], answered: bool
 ) -> Judged:
     vpc_id = case.endpoint.vpc_id
+    owner = case.around.vpc_owner(vpc_id)
     off = [
         text
         for text, on in (
@@ -105,13 +106,13 @@ def _forbidden(
             f"{what}; {resolvers(asked)} answers with the endpoint's addresses all the same.",
             [vpc_id, case.endpoint.id],
             evidence,
-            allow_private_names(case.scope, vpc_id, attributes),
+            allow_private_names(case.scope, vpc_id, attributes, owner),
         )
     return failed(
         f"{what}: the service's own name does not lead to the endpoint.",
         [vpc_id, case.endpoint.id],
         evidence,
-        allow_private_names(case.scope, vpc_id, attributes),
+        allow_private_names(case.scope, vpc_id, attributes, owner),
     )
 
 

@@ -165,7 +165,8 @@ def _switch_on(case: EndpointCase) -> str | None:
     here = case.endpoint
     attributes = case.site.inventory.vpc_attributes.get(here.vpc_id)
     known = last_known(attributes) if attributes else None
-    commands = enable_private_dns(case.scope, here.vpc_id, here.id, known)
+    owner = case.around.vpc_owner(here.vpc_id)
+    commands = enable_private_dns(case.scope, here.vpc_id, here.id, known, owner)
     return commands and (
         f"{commands}\nWhere it is off on purpose, say so in the exporter's configuration:\n"
         f"endpoints: [{{match: {{id: {here.id}}}, private_dns: false}}]"
@@ -189,7 +190,11 @@ def _cut_off(case: EndpointCase, public: list[Lookup]) -> Judged | None:
             "route nothing out of the VPC",
         ],
         enable_private_dns(
-            case.scope, here.vpc_id, here.id, last_known(attributes) if attributes else None
+            case.scope,
+            here.vpc_id,
+            here.id,
+            last_known(attributes) if attributes else None,
+            case.around.vpc_owner(here.vpc_id),
         ),
     )
 

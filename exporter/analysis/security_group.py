@@ -144,7 +144,7 @@ def _failed(case: EndpointCase, blocked: list[Met]) -> Judged:
         summary,
         dict.fromkeys(r for one in blocked[:5] if one.hop for r in one.hop.resources),
         [*words.several(evidence, 3), *_rules(case, first), *words.several(seen, 3)],
-        fixes.lines(_opening(case, one) for one in blocked),
+        fixes.by_account(case.scope.account, (_opening(case, one) for one in blocked)),
     )
 
 
@@ -162,26 +162,30 @@ def _rules(case: EndpointCase, one: Met) -> list[str]:
     return words.several([f"{way} rule {describe(rule, ())}" for rule in rules], 4)
 
 
-def _opening(case: EndpointCase, one: Met) -> str | None:
-    """The command that lets a client pass: by its group where that is seen, else its address."""
+def _opening(case: EndpointCase, one: Met) -> tuple[str, str | None]:
+    """Whose and what command lets a client pass: by its group where seen, else its address."""
     hop, client, port = one.hop, one.demand.client, one.port
     if hop is None or hop.decision is None or one.address is None:
-        return None
+        return "", None
     own, source = client.interface, client.network
     here = client.subnet is not None and client.subnet.vpc_id == case.endpoint.vpc_id
     if hop.at == "client_security_group" and client.around is not None:
-        return fixes.open_group(
-            client.around.inventory.scope.region,
-            _narrowest(client.around, hop.decision.of),
-            _narrowest(case.around, _groups(case)) if here else host(one.address),
-            port,
-            egress=True,
-        )
+        theirs = _narrowest(client.around, hop.decision.of)
+        whose = client.around.owner(theirs, own)
+        to = _narrowest(case.around, _groups(case)) if here else host(one.address)
+        other = case.around.owner(to) if isinstance(to, str) else whose
+        region = client.around.inventory.scope.region
+        other = other if other != whose else ""
+        return whose, fixes.open_group(region, theirs, to, port, egress=True, owner=other)
+    mine = _narrowest(case.around, hop.decision.of)
+    whose, other = case.around.owner(mine), ""
     group = None
     if own and here and own.security_group_ids:
-        group = _narrowest(client.around or case.around, own.security_group_ids)
-    to = _narrowest(case.around, hop.decision.of)
-    return fixes.open_group(case.scope.region, to, group or source, port)
+        around = client.around or case.around
+        group = _narrowest(around, own.security_group_ids)
+        other = around.owner(group, own)
+    other = other if other != whose else ""
+    return whose, fixes.open_group(case.scope.region, mine, group or source, port, owner=other)
 
 
 def _narrowest(around: Around, group_ids: Iterable[str]) -> str:

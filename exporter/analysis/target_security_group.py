@@ -13,7 +13,7 @@ from exporter.analysis.case import ServiceCase
 from exporter.analysis.clients import Port
 from exporter.analysis.commands import at_provider
 from exporter.analysis.consumers import asked, together, zone_ids
-from exporter.analysis.fixes import open_group
+from exporter.analysis.fixes import by_account, open_group
 from exporter.analysis.hops import Passage
 from exporter.analysis.judged import Judged, failed, not_applicable, passed, unknown, warned
 from exporter.analysis.phrases import some
@@ -185,7 +185,7 @@ def _judged(case: ServiceCase, looks: Sequence[_Look]) -> Judged:
             evidence,
         )
     named = [x for x in wrong if (x.status, x.swallows) == (first.status, first.swallows)]
-    fix = at_provider(case, *_opening(case, wrong))
+    fix = at_provider(case, by_account(case.scope.account, _opening(case, wrong), _MOST))
     if status == "fail":
         return failed(_summary(named), ids, evidence, fix)
     return warned(f"{_summary(named)} Other targets are let through to.", ids, evidence, fix)
@@ -236,31 +236,34 @@ def _evidence(look: _Look) -> Iterator[str]:
     )
 
 
-def _opening(case: ServiceCase, looks: Sequence[_Look]) -> list[str | None]:
-    """Return the commands that let the load balancer in: by its group, else its addresses."""
-    found: dict[str | None, None] = {}
+def _opening(case: ServiceCase, looks: Sequence[_Look]) -> Iterator[tuple[str, str | None]]:
+    """Yield whose and what commands let the load balancer in: by its group, or its addresses."""
     for look in looks:
         if look.interface is not None:
             for one in look.kept:
-                found |= dict.fromkeys(_commands(case, look, look.interface, one))
-    return list(found)[:_MOST]
+                yield from _commands(case, look, look.interface, one)
 
 
 def _commands(
     case: ServiceCase, look: _Look, interface: Interface, one: Passage
-) -> Iterator[str | None]:
+) -> Iterator[tuple[str, str | None]]:
     if one.passing not in ("none", "some"):
         return
     guards, theirs = interface.security_group_ids, look.balancer.security_group_ids
-    region = case.scope.region
+    region, around = case.scope.region, case.around
+    guard = around.owner(guards[0], interface) if guards else ""
+    balancer = around.owner(theirs[0]) if theirs else ""
+    apart = guard != balancer
     for at in (Port(protocol, one.door.port) for protocol in one.door.protocols):
         if one.egress:
             # Where no group guards the target, its address says whom to let out to.
             to = guards[0] if guards else one.decision.peer.network if one.decision else None
             if to is not None:
-                yield open_group(region, theirs[0], to, at, egress=True)
+                other = guard if apart else ""
+                yield balancer, open_group(region, theirs[0], to, at, egress=True, owner=other)
         elif theirs:
-            yield open_group(region, guards[0], theirs[0], at)
+            other = balancer if apart else ""
+            yield guard, open_group(region, guards[0], theirs[0], at, owner=other)
         else:
             for source in one.sources:
-                yield open_group(region, guards[0], source.network, at)
+                yield guard, open_group(region, guards[0], source.network, at)

@@ -520,6 +520,21 @@ def test_the_attributes_are_switched_on_one_by_one() -> None:
     assert found.resources[0] == vpc.id
 
 
+def test_the_attributes_of_a_shared_vpc() -> None:
+    """They are its owner's to change, and the commands say in which account."""
+    lab, vpc, endpoint = estate(True, attributes(False, True))
+    lab.change("vpcs", vpc, owner="111122223333")
+    first, *rest = (finding("private_dns", endpoint, lab).fix or "").splitlines()
+    assert first == "In account 111122223333:"
+    assert "modify-vpc-attribute" in rest[0]
+    lab, vpc, endpoint = estate(False, attributes(False, True), answers(SERVICE, PUBLIC))
+    lab.change("vpcs", vpc, owner="111122223333")
+    said = (finding("private_dns", endpoint, lab).fix or "").splitlines()
+    assert said[0] == "In account 111122223333:"
+    assert said[2] == "Then in account 222233334444:"
+    assert "modify-vpc-endpoint" in said[3]
+
+
 def test_switching_it_on() -> None:
     """The command to switch it on comes after what the VPC lacks for it."""
     lab, vpc, endpoint = estate(False, attributes(True, False), answers(SERVICE, PUBLIC))
