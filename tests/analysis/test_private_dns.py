@@ -446,6 +446,27 @@ def test_a_name_that_the_provider_has_not_proven() -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "answer", "status"),
+    [
+        ("available", answers(PRIVATE, ELSEWHERE), "fail"),
+        ("available", answers(PRIVATE, PUBLIC), "fail"),
+        ("available", answers(PRIVATE, OWN), "pass"),
+        ("available", answers(PRIVATE, rcode="NXDOMAIN"), "not_applicable"),
+        ("available", answers(PRIVATE), "not_applicable"),
+        ("pending", answers(PRIVATE, PUBLIC), "not_applicable"),
+    ],
+)
+def test_an_answer_counts_whatever_is_proven(state: str, answer: Change, status: str) -> None:
+    """A name that leads astray is a fault where the provider's proof has lapsed, too."""
+    lab, _, endpoint = estate(True, unproven, answer, state=state)
+    found = finding("private_dns", endpoint, lab)
+    assert found.status == status, found
+    if status == "fail":
+        assert "not proven" in found.summary
+        assert "list-hosted-zones-by-vpc" in (found.fix or "")
+
+
+@pytest.mark.parametrize(
     ("more", "status"),
     [
         ({"type": "GatewayLoadBalancer"}, "not_applicable"),
