@@ -9,6 +9,7 @@ from exporter.analysis import private_dns_off
 from exporter.analysis.answers import NAMELESS, names, resolvers, told, unpublished, word
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.dns_fixes import allow_private_names, shadows
+from exporter.analysis.elsewhere import no_way, out_of_reach
 from exporter.analysis.judged import (
     Judged,
     Unseen,
@@ -64,6 +65,14 @@ def judge(case: EndpointCase) -> Judged:
     elsewhere = [x for x in asked if words[id(x)] == "other"]
     if elsewhere:
         theirs = dict.fromkeys(others[a] for x in elsewhere for a in x.answers if a in others)
+        lost = out_of_reach(case, elsewhere, others)
+        if lost:
+            return unknown(
+                f"{names(elsewhere)} leads to another endpoint of the same service. "
+                f"{no_way(case, lost)}.",
+                [endpoint.id, *lost],
+                map(told, elsewhere),
+            )
         return warned(
             f"{names(elsewhere)} leads to {', '.join(theirs)}, another endpoint of the same "
             "service: clients go past this one.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from exporter.analysis.answers import Word, names, resolvers, told, word
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.dns_fixes import enable_private_dns
+from exporter.analysis.elsewhere import no_way, out_of_reach
 from exporter.analysis.judged import (
     Judged,
     Unseen,
@@ -65,6 +66,14 @@ def judge(case: EndpointCase) -> Judged:
     past = [x for x in asked if x not in led]
     if not past:
         theirs = dict.fromkeys(others[a] for x in led for a in x.answers if a in others)
+        lost = out_of_reach(case, having("other"), others)
+        if lost:
+            return unknown(
+                f"Private DNS is off, and {resolvers(led)} leads {names(led)} to another endpoint "
+                f"of the same service. {no_way(case, lost)}.",
+                [endpoint.id, *lost],
+                [_EVIDENCE, *map(told, led)],
+            )
         return passed(
             f"Private DNS is off, and {resolvers(led)} leads {names(led)} to "
             f"{', '.join(theirs) or endpoint.id} all the same.",
