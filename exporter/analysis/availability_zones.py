@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.fixes import ec2
+from exporter.analysis.fixes import by_its_maker, ec2
 from exporter.analysis.judged import Judged, Unseen, failed, need, not_applicable, passed, warned
 from exporter.model import Interface, Known, Subnet
 
@@ -93,6 +93,9 @@ def _named(case: EndpointCase, zone_ids: Iterable[str]) -> str:
 def _move(case: EndpointCase, offered: frozenset[str], outside: list[Interface]) -> str:
     """Return the command that moves the endpoint to zones of the service."""
     here = case.endpoint
+    managed = by_its_maker(here)
+    if managed:
+        return managed
     subnets: dict[str, Subnet] = {}
     for subnet in sorted(case.around.subnets(here.vpc_id), key=lambda s: s.id):
         if subnet.zone_id in offered and _families(here.ip_address_type) <= {
@@ -112,6 +115,9 @@ def _move(case: EndpointCase, offered: frozenset[str], outside: list[Interface])
 
 
 def _change(case: EndpointCase, add: list[Subnet], remove: list[Interface]) -> str | None:
+    managed = by_its_maker(case.endpoint)
+    if managed:
+        return managed
     ids = {"--add-subnet-ids": [s.id for s in add], "--remove-subnet-ids": _subnets(remove)}
     words = [word for flag, found in ids.items() if found for word in (flag, *found)]
     return ec2(

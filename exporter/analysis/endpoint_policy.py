@@ -14,7 +14,7 @@ from typing import Any
 
 from exporter.analysis.actions import prefixes
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.fixes import ec2
+from exporter.analysis.fixes import by_its_maker, ec2
 from exporter.analysis.judged import Judged, failed, need, not_applicable, passed, unknown
 
 Statement = Mapping[str, Any]
@@ -79,9 +79,13 @@ def _reset(case: EndpointCase) -> str | None:
         "--reset-policy",
         ids=[case.endpoint.id],
     )
-    return command and (
-        "If an earlier policy is known, put that back, with --policy-document. This lets "
-        f"everything through, as a new endpoint does:\n{command}"
+    managed = by_its_maker(case.endpoint)
+    return managed or (
+        command
+        and (
+            "If an earlier policy is known, put that back, with --policy-document. This lets "
+            f"everything through, as a new endpoint does:\n{command}"
+        )
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from exporter.analysis import associations
 from exporter.analysis.case import EndpointCase, ServiceCase
-from exporter.analysis.fixes import ec2
+from exporter.analysis.fixes import by_its_maker, ec2
 from exporter.analysis.judged import Judged, failed, need, passed, unknown, warned
 from exporter.analysis.phrases import age
 
@@ -66,7 +66,9 @@ def _pending(case: EndpointCase) -> Judged:
             evidence,
             _steps(
                 _of_endpoint(case, "describe-vpc-endpoints"),
-                "Where nothing is changing it, delete it and create it anew, or ask AWS Support.",
+                by_its_maker(endpoint)
+                or "Where nothing is changing it, delete it and create it anew, or ask AWS "
+                "Support.",
             ),
         )
     return warned("The endpoint is being created or changed.", [endpoint.id], evidence)
@@ -125,7 +127,8 @@ def _failed(case: EndpointCase) -> Judged:
         "AWS could not create the endpoint" + (f": {why}" if why else "."),
         [endpoint.id],
         _evidence(case),
-        _steps(
+        by_its_maker(endpoint)
+        or _steps(
             "Mend what AWS names, then delete the endpoint and create it anew:",
             _of_endpoint(case, "delete-vpc-endpoints"),
         ),
@@ -141,7 +144,8 @@ def _expired(case: EndpointCase) -> Judged:
         "The request to connect has expired: the provider did not accept it in time.",
         [endpoint.id],
         _evidence(case),
-        _steps(
+        by_its_maker(endpoint)
+        or _steps(
             "An expired request cannot be accepted any more. Create the endpoint anew, with the "
             f"same subnets and groups, have {owner} accept it, and remove this one:",
             _of_endpoint(case, "delete-vpc-endpoints"),

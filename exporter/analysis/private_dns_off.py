@@ -173,8 +173,7 @@ def _switch_on(case: EndpointCase) -> str | None:
     """The commands, and what to do instead where it is off on purpose."""
     here = case.endpoint
     attributes = case.site.inventory.vpc_attributes.get(here.vpc_id)
-    known = last_known(attributes) if attributes else None
-    commands = enable_private_dns(case.scope, here.vpc_id, here.id, known)
+    commands = enable_private_dns(case.scope, here, last_known(attributes) if attributes else None)
     return commands and (
         f"{commands}\nWhere it is off on purpose, say so in the exporter's configuration:\n"
         f"endpoints: [{{match: {{id: {here.id}}}, private_dns: false}}]"
@@ -197,9 +196,7 @@ def _cut_off(case: EndpointCase, public: list[Lookup]) -> Judged | None:
             f"DescribeRouteTables: {', '.join(t.id for t in case.around.tables(here.vpc_id))} "
             "route nothing out of the VPC",
         ],
-        enable_private_dns(
-            case.scope, here.vpc_id, here.id, last_known(attributes) if attributes else None
-        ),
+        enable_private_dns(case.scope, here, last_known(attributes) if attributes else None),
     )
 
 

@@ -195,3 +195,14 @@ def test_since_when_it_is_pending(
         lab.changes = (change(touched=endpoint.id, at=NOW - 60 * changed, **fields),)
     found = finding("endpoint_state", endpoint, lab, off=off)
     assert found.status == status, found
+
+
+@pytest.mark.parametrize("state", ["pending", "failed", "expired"])
+def test_an_endpoint_that_another_service_made(state: str) -> None:
+    """AWS refuses to delete it: its maker does."""
+    lab = Lab()
+    vpc = lab.add_vpc("10.0.0.0/16")
+    endpoint = lab.add_endpoint(vpc, {}, state=state, requester_managed=True)
+    fix = finding("endpoint_state", endpoint, lab).fix or ""
+    assert "managed by the service that made it: change it there" in fix
+    assert "delete" not in fix
