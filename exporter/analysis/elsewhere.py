@@ -38,9 +38,7 @@ def _near(case: EndpointCase, address: Address) -> bool:
     here = case.endpoint
     at = case.around.interface_at(here.vpc_id, address)
     return at is not None and any(
-        at.id in e.interface_ids
-        for e in case.around.endpoints(here.vpc_id)
-        if e.service_name == here.service_name
+        at.id in e.interface_ids for e in case.around.serving(here.vpc_id, here.service_name)
     )
 
 
