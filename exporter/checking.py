@@ -16,6 +16,7 @@ from exporter.config import ALL_REGIONS
 from exporter.diagnosing import Run, write_anything
 from exporter.model import Unavailable
 from exporter.outcome import UNSEEN
+from exporter.unseen import waiting
 
 
 def report(run: Run, output: str) -> int:
@@ -26,8 +27,8 @@ def report(run: Run, output: str) -> int:
     world = run.snapshot.world
     unfinished = frozenset(collector for collector, _, _ in world.waiting)
     found = access(world, run.config, world.off, unfinished, _caller(run))
-    late = run.snapshot.waiting_for or (() if run.snapshot.ready else ("accounts",))
-    notes = [(f"{name}: not a single pass has ended", "magenta") for name in late]
+    late = tuple(waiting(world))
+    notes = [(page.out_of_sight(one), "magenta") for one in late]
     write_anything()
     if output == "json":
         click.echo(json.dumps(show.as_json(found), indent=2))

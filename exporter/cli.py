@@ -133,7 +133,7 @@ def demo(
 
 
 @main.command()
-@click.argument("wanted", metavar="[ID|NAME]...", nargs=-1)
+@click.argument("wanted", metavar="[NAME]...", nargs=-1)
 @options("config", "output", "timeout")
 @click.option("--demo", is_flag=True, help="Diagnose the simulated organisation of the demo.")
 @options("quiet level", "format")
@@ -148,11 +148,14 @@ def diagnose(
 ) -> None:
     """Say what is wrong with endpoints and services, each named by its id or its tag Name.
 
-    Collects once and judges; without an id or name everything. Reads nothing of a running
-    exporter's, and changes nothing.
+    The beginning of an id will do where it is no other's; the id of a VPC, the name of a service, a
+    DNS name or an address stands for all that belong to it.
 
-    Ends with 0 when all is well, 1 when something fails, 2 when it was not used rightly (no such id
-    or name), 3 when something could not be seen, 4 when it could not run.
+    Collects once and judges; without a name everything. Reads nothing of a running exporter's, and
+    changes nothing.
+
+    Ends with 0 when all is well, 1 when something fails, 2 when it was not used rightly (nothing
+    has that name), 3 when something could not be seen, 4 when it could not run.
     """
     from exporter import diagnosing
 
@@ -251,7 +254,11 @@ def _simulated(code: int) -> ModuleType:
     try:
         from exporter.simulator import demo as simulated
     except ImportError as error:
-        _fail(f"The demo needs its extra: pip install 'privatelink-exporter[demo]' ({error})", code)
+        _fail(
+            "The demo needs its extra: pip install 'privatelink-exporter[demo]', or from a "
+            f"checkout pip install '.[demo]' ({error})",
+            code,
+        )
     return simulated
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -131,6 +131,13 @@ def _text(value: object) -> object:
     return value
 
 
+def _distinct_ports(value: tuple[int, ...]) -> tuple[int, ...]:
+    for port in value:
+        if value.count(port) > 1:
+            raise ValueError(f"{port} is listed twice")
+    return value
+
+
 # What `regions: all` stands for, until the account has been asked which are enabled.
 ALL_REGIONS = ("all",)
 
@@ -153,6 +160,7 @@ ExternalId = Annotated[str, StringConstraints(min_length=2, max_length=1224)]
 VpcId = Annotated[str, _like(r"vpc-[0-9a-f]+", "vpc-0a1b2c3d4e5f60718")]
 EndpointId = Annotated[str, _like(r"vpce-[0-9a-f]+", "vpce-0a1b2c3d4e5f60718")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Ports = Annotated[tuple[Port, ...], AfterValidator(_distinct_ports)]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(network)]
 TagValues = Annotated[tuple[str, ...], BeforeValidator(_one_or_several)]
 
@@ -253,6 +261,8 @@ class Resolver(Model):
 
 class InventoryCollector(Model):
     """How often AWS is listed."""
+
+    refused: ClassVar[Mapping[str, str]] = {"enabled": "the inventory cannot be switched off"}
 
     interval: Interval = 60.0
 
@@ -377,7 +387,7 @@ class ConnectivityCollector(Model):
     enabled: bool = False
     interval: Interval = 60.0
     vpcs: tuple[VpcId, ...] = ()
-    tls_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)
+    tls_ports: Ports = (443,)
 
 
 class Collectors(Model):
@@ -422,9 +432,15 @@ class EndpointSettings(Model):
     """
 
     match: Match
-    ports: tuple[Port, ...] = ()
+    ports: Ports = ()
     clients: tuple[Network, ...] = ()
     private_dns: bool | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> EndpointSettings:
+        if self.model_fields_set <= {"match"}:
+            raise ValueError("sets nothing: say ports, clients or private_dns, or remove the entry")
+        return self
 
 
 class Storage(Model):

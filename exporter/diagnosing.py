@@ -45,7 +45,8 @@ def collect(config: Config, timeout: float, metadata: bool) -> Run:
 
         def waiting(snapshot: Snapshot) -> None:
             count = len(snapshot.waiting_for)
-            tell(f"collecting: {count} passes have not ended" if count else "collecting")
+            passes = "1 pass has" if count == 1 else f"{count} passes have"
+            tell(f"collecting: {passes} not ended" if count else "collecting")
 
         snapshot = asyncio.run(runtime.once(config, timeout, waiting, metadata, aws))
     return Run(snapshot, config, aws)
@@ -61,12 +62,13 @@ def wait(seconds: float, what: str) -> None:
 def report(snapshot: Snapshot, wanted: Sequence[str], output: str) -> int:
     """Write what is judged of these ids and names to standard output; returns the exit code.
 
-    As JSON, what was not found or seen goes to standard error.
+    As JSON, what was not found goes to standard error, and what was not seen there too.
     """
     found = outcome(snapshot, wanted)
     write_anything()
     if output == "json":
-        click.echo(json.dumps(results(snapshot.world.as_of, found.results), indent=2))
+        shown = results(snapshot.world.as_of, found.results, found.unseen)
+        click.echo(json.dumps(shown, indent=2))
         text.notes(sys.stderr, found)
     else:
         text.write(sys.stdout, found)

@@ -41,9 +41,9 @@ _NAMING = frozenset({"accounts", "inventory"})
 def facts(world: World) -> Facts:
     """Return what the World knows, a Site for each account and Region."""
     blind = _blind(world)
-    settings = Settings(world.configured)
+    configured = Configured(world.configured)
     sites = (
-        _site(world, estate, blind.get(estate.scope, {}), settings) for estate in world.estates
+        _site(world, estate, blind.get(estate.scope, {}), configured) for estate in world.estates
     )
     return Facts(world.as_of, tuple(sites), world.off, world.reachable, _closed(world))
 
@@ -62,7 +62,7 @@ def unmatched(world: World) -> tuple[str, ...]:
     return tuple(i for i in wanted if i not in there)
 
 
-def _site(world: World, estate: Estate, blind: Mapping[str, str], settings: Settings) -> Site:
+def _site(world: World, estate: Estate, blind: Mapping[str, str], configured: Configured) -> Site:
     lookups: dict[str, tuple[Lookup, ...]] = {}
     for lookup in estate.lookups:
         lookups[lookup.endpoint_id] = (*lookups.get(lookup.endpoint_id, ()), lookup)
@@ -78,12 +78,12 @@ def _site(world: World, estate: Estate, blind: Mapping[str, str], settings: Sett
         {endpoint.id: told.traffic(endpoint) for endpoint in endpoints},
         dials,
         estate.changes,
-        expected={e.id: said for e in endpoints if (said := settings.expected(e)) != Expected()},
+        expected={e.id: said for e in endpoints if (said := configured.expected(e)) != Expected()},
         blind=blind,
     )
 
 
-class Settings:
+class Configured:
     """What the configuration says of endpoints, to be found by their ids."""
 
     def __init__(self, configured: Iterable[EndpointSettings]) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.model import Diagnosis, Unavailable
+from exporter.model import Diagnosis
+from exporter.naming import Names
 from exporter.publisher import Snapshot
+from exporter.unseen import Unseen, unseen, waiting
 
 PASS, FAIL, BAD_USAGE, UNSEEN, COULD_NOT_RUN = 0, 1, 2, 3, 4
-# The listings that say which endpoints and services there are.
-_LISTINGS = ("endpoints", "services")
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What was asked for and is no endpoint's or service's id or name; and what is like it."""
+    """What was asked for and names no endpoint or service; and what is like it."""
 
     wanted: str
     close: tuple[str, ...] = ()
@@ -31,7 +30,7 @@ class Outcome:
 
     results: tuple[Diagnosis, ...]
     missing: tuple[Missing, ...] = ()
-    unseen: tuple[str, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
     every: bool = True
 
     @property
@@ -46,32 +45,22 @@ class Outcome:
 
 
 def outcome(snapshot: Snapshot, wanted: Sequence[str]) -> Outcome:
-    """Return what was found of these ids and names, of everything where there are none."""
-    diagnoses = snapshot.diagnoses
-    named = set(wanted) - {""}
-    found = tuple(d for d in diagnoses if not wanted or not named.isdisjoint((d.id, d.name)))
-    known = sorted({text for d in diagnoses for text in (d.id, d.name) if text})
+    """Return what was found by these names, of everything where there are none."""
+    world, diagnoses = snapshot.world, snapshot.diagnoses
+    if not wanted:
+        hidden = dict.fromkeys((*unseen(world), *waiting(world)))
+        return Outcome(diagnoses, (), tuple(hidden))
+    names = Names(world, diagnoses)
+    meant = {text: names.named(text) for text in wanted}
+    found = {(d.scope, d.id) for named in meant.values() for d in named.found}
     missing = tuple(
-        Missing(text, tuple(difflib.get_close_matches(text, known)))
-        for text in dict.fromkeys(wanted)
-        if text not in known
+        Missing(text, names.close(text)) for text, named in meant.items() if not named.found
     )
-    # What was asked for and found is all that was asked for, whatever else there may be.
-    unseen = tuple(_unseen(snapshot)) if missing or not wanted else ()
-    return Outcome(found, missing, unseen, not wanted)
-
-
-def _unseen(snapshot: Snapshot) -> Iterator[str]:
-    """Yield where endpoints and services may be that could not be listed, and why."""
-    world = snapshot.world
-    for status in world.collectors:
-        if status.collector == "accounts":
-            for what, why in sorted(status.problems.items()):
-                where = " ".join(filter(None, (status.scope.account, what)))
-                yield f"{where}: {why}"
-    for estate in world.estates:
-        for name, listing in estate.inventory.listings():
-            if name in _LISTINGS and isinstance(listing, Unavailable):
-                yield f"{estate.scope.account} {estate.scope.region} {name}: {listing.reason}"
-    for name in snapshot.waiting_for or (() if snapshot.ready else ("accounts",)):
-        yield f"{name}: not a single pass has ended"
+    # An id or name that was found is all that was asked for, whatever else there may be.
+    certain = all(named.certain for named in meant.values())
+    return Outcome(
+        tuple(d for d in diagnoses if (d.scope, d.id) in found),
+        missing,
+        () if certain else unseen(world),
+        every=False,
+    )

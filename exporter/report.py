@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shutil
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
@@ -19,6 +18,8 @@ from rich.text import Text
 from exporter.log import clean
 from exporter.model import Diagnosis, Finding
 from exporter.outcome import Outcome
+from exporter.standing import ORDER, counts, reasons, standing, verdict
+from exporter.unseen import Unseen
 
 WIDTH = 80
 _STYLES = {
@@ -51,17 +52,23 @@ def console(stream: TextIO) -> Console:
 def write(stream: TextIO, outcome: Outcome) -> None:
     """Write what was asked for.
 
-    Each in full where it was asked for by name; else those that fail in full, and a line for each.
+    Each in full where it was asked for by name; else how many fail and why in a line each, then
+    those in full, and a line for each of the others.
     """
     page = _Page(console(stream))
     several = len(outcome.results) > 1
+    if several and outcome.every:
+        page.line(counts(outcome.results), "bold")
+        page.failures([d for d in outcome.results if d.verdict == "fail"])
+        page.line()
     for diagnosis in outcome.results:
         if not outcome.every or diagnosis.verdict == "fail" or not several:
             page.full(diagnosis)
     if several:
         shown = (d for d in outcome.results if not outcome.every or d.verdict != "fail")
-        page.lines(sorted(shown, key=_gravity))
-        page.total(outcome.results)
+        page.lines(sorted(shown, key=lambda d: ORDER.index(standing(d))))
+        page.line()
+        page.line(counts(outcome.results), "bold")
     if not outcome.results and not outcome.missing and not outcome.unseen:
         page.line("There are no endpoints and no endpoint services here.")
     page.notes(outcome)
@@ -79,10 +86,6 @@ def notes(stream: TextIO, outcome: Outcome) -> None:
     _Page(console(stream)).notes(outcome)
 
 
-def _gravity(diagnosis: Diagnosis) -> int:
-    return ("fail", "unknown", "pass").index(diagnosis.verdict) + (not diagnosis.judged)
-
-
 class _Page:
     """Lines for one console."""
 
@@ -95,8 +98,9 @@ class _Page:
 
     def full(self, diagnosis: Diagnosis) -> None:
         """Write one endpoint or service: the root cause, then every check in causal order."""
-        verdict = _verdict(diagnosis)
-        title = Text(f"{verdict.upper()}  ", _STYLES.get(verdict, "dim"))
+        word, _, more = verdict(diagnosis).partition(", ")
+        said = ", ".join(filter(None, (word.upper(), more)))
+        title = Text(f"{said}  ", _STYLES.get(standing(diagnosis), "dim"))
         title.append(clean(" ".join(filter(None, (diagnosis.name, diagnosis.id)))), "bold")
         self._console.print(title, soft_wrap=True)
         of = diagnosis
@@ -118,34 +122,45 @@ class _Page:
         """Write a line for each."""
         longest = max((len(diagnosis.id) for diagnosis in diagnoses), default=0)
         for diagnosis in diagnoses:
-            verdict = _verdict(diagnosis)
-            line = Text(f"{verdict:<12}", _STYLES.get(verdict, "dim"))
+            word = diagnosis.verdict if diagnosis.judged else "not judged"
+            line = Text(f"{word:<12}", _STYLES.get(standing(diagnosis), "dim"))
             line.append(f"{clean(diagnosis.id):<{longest + 2}}", "default")
             line.append(clean(diagnosis.name), "bold")
             short = clean(_in_short(diagnosis))
             line.append(f"  {short}" if short else "", "dim")
             line.rstrip()
-            line.truncate(self._console.width, overflow="ellipsis")
             self._console.print(line, soft_wrap=True)
 
-    def total(self, diagnoses: Sequence[Diagnosis]) -> None:
-        """Write how many there are of each verdict."""
-        counts = Counter(_verdict(d) for d in diagnoses)
-        order = ("fail", "unknown", "pass", "not judged")
-        self.line()
-        self.line(", ".join(f"{counts[v]} {v}" for v in order if counts[v]), "bold")
+    def failures(self, diagnoses: Sequence[Diagnosis]) -> None:
+        """Write a line for each that fails, with its cause: never cut, however long it is."""
+        names = max((len(clean(diagnosis.name)) for diagnosis in diagnoses), default=0)
+        ids = max((len(diagnosis.id) for diagnosis in diagnoses), default=0)
+        for diagnosis in diagnoses:
+            line = Text(f"{diagnosis.kind:<10}", _STYLES["fail"])
+            if names:
+                line.append(f"{clean(diagnosis.name):<{names + 2}}", "bold")
+            line.append(f"{clean(diagnosis.id):<{ids + 2}}", "default")
+            for cause in reasons(diagnosis):
+                line.append(f"{cause.check}: {clean(' '.join(cause.summary.split()))}", "default")
+            self._console.print(line, soft_wrap=True)
 
     def notes(self, outcome: Outcome) -> None:
         """Write what was not found, and what could not be seen."""
         for missing in outcome.missing:
-            self.line(f"No endpoint or service has the id or name {missing.wanted!r}.", "bold red")
+            said = (
+                f"{missing.wanted!r} names no endpoint or service: it is no id, tag Name, VPC, "
+                "service name, DNS name or address of one."
+            )
+            self._wrapped(said, "", "  ", style="bold red")
             if missing.close:
                 self._wrapped(f"Like it: {', '.join(missing.close)}", "  ")
+        if outcome.missing:
+            self.line("  Run it without a name to see all.")
         if outcome.unseen:
             what = "It may be there" if outcome.missing else "More may be there"
             self.line(f"{what}: not everything could be seen.", "bold magenta")
-            for text in outcome.unseen:
-                self._wrapped(text, "  - ", "    ")
+            for hidden in outcome.unseen:
+                self._wrapped(out_of_sight(hidden), "  - ", "    ")
 
     def _check(self, finding: Finding, cause: bool) -> None:
         label = "n/a" if finding.status == "not_applicable" else finding.status
@@ -199,6 +214,15 @@ class _Page:
             indent = more
 
 
+def out_of_sight(hidden: Unseen) -> str:
+    """Return what a single run could not see, where, and why."""
+    of = hidden.scope
+    where = " ".join(filter(None, (of.account, of.region, hidden.part)))
+    if hidden.waits:
+        return f"{where}: the time ran out before its first pass had ended (--timeout)"
+    return f"{where}: {hidden.reason}"
+
+
 def command(text: str, width: int) -> Iterator[str]:
     """Yield the lines of a command, each but the last ending with a backslash.
 
@@ -216,10 +240,6 @@ def command(text: str, width: int) -> Iterator[str]:
         else:
             line = f"{line} {word}"
     yield line
-
-
-def _verdict(diagnosis: Diagnosis) -> str:
-    return diagnosis.verdict if diagnosis.judged else "not judged"
 
 
 def _in_short(diagnosis: Diagnosis) -> str:

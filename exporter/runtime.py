@@ -234,7 +234,8 @@ def _harmless(config: Config) -> Config:
     flow_logs = config.collectors.flow_logs.model_copy(
         update={"notifications": (), "budget_dollars_per_day": 0.0}
     )
-    collectors = config.collectors.model_copy(update={"flow_logs": flow_logs})
+    changes = config.collectors.changes.model_copy(update={"notifications": ()})
+    collectors = config.collectors.model_copy(update={"flow_logs": flow_logs, "changes": changes})
     return config.model_copy(update={"collectors": collectors})
 
 

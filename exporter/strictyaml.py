@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -41,8 +41,12 @@ class Several(ValueError):  # noqa: N818  # reads as what it is
 
 
 class Model(BaseModel):
-    """A mapping whose unknown keys are errors."""
+    """A mapping whose unknown keys are errors.
 
+    `refused` has keys that people look for and that cannot be, each with the reason.
+    """
+
+    refused: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -179,7 +183,12 @@ def _path(loc: Loc) -> str:
 def _message(error: ErrorDetails, model: type[Model]) -> str:
     kind = error["type"]
     if kind == "extra_forbidden":
-        known = _fields_at(error["loc"][:-1], model)
+        *parents, key = error["loc"]
+        at = _model_at(tuple(parents), model)
+        if key in getattr(at, "refused", {}):
+            return str(at.refused[key])
+        fields = getattr(at, "model_fields", {})
+        known = [field.alias or name for name, field in fields.items()]
         return f"unknown key; known here: {', '.join(known)}" if known else "unknown key"
     if kind == "missing":
         return "required"
@@ -193,7 +202,7 @@ def _message(error: ErrorDetails, model: type[Model]) -> str:
     return message[:1].lower() + message[1:] if kind != "value_error" else message
 
 
-def _fields_at(loc: Loc, model: type[Model]) -> list[str]:
+def _model_at(loc: Loc, model: type[Model]) -> Any:
     found: Any = model
     for key in loc:
         if isinstance(key, int):
@@ -201,8 +210,7 @@ def _fields_at(loc: Loc, model: type[Model]) -> list[str]:
         annotation = found.model_fields[key].annotation
         arguments = getattr(annotation, "__args__", (annotation,))
         found = arguments[0]
-    fields = getattr(found, "model_fields", {})
-    return [field.alias or name for name, field in fields.items()]
+    return found
 
 
 def _line(node: yaml.Node | None, loc: Loc) -> int:

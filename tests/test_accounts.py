@@ -206,7 +206,7 @@ def test_a_role_that_cannot_be_assumed(aws: SimulatorProcess, tmp_path: Path) ->
         listed = running.json("/api/v1/endpoints")["unavailable"]
         assert {(x["account"], x["outcome"]) for x in listed} == {(CONSUMER, "denied")}
         missing = running.get("/api/v1/endpoints/vpce-0")
-        assert missing.status_code == 404
+        assert missing.status_code == 503
         assert missing.json()["unavailable"] == listed
         assert "AccessDenied" in running.get("/").text
         aws.control("faults", [])

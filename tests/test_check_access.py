@@ -119,17 +119,19 @@ def test_when_time_is_up(access: Access) -> None:
     """What has not ended its first pass is named, and nothing is called allowed for that."""
     ended = access.check("--timeout=1ms")
     assert ended.returncode == 3
-    assert "accounts: not a single pass has ended" in ended.stdout
+    assert "accounts: the time ran out before its first pass" in ended.stdout
     ended = access.check("--timeout=1ms", "--output=json")
     assert ended.returncode == 3
     assert json.loads(ended.stdout)["accounts"] == []
-    assert "accounts: not a single pass has ended" in ended.stderr
+    assert "accounts: the time ran out before its first pass" in ended.stderr
 
 
 def test_queues_are_not_read_and_said_to_be_untested(access: Access, tmp_path: Path) -> None:
     """What one run took from a queue, the daemon would miss."""
-    url = access.aws.about["queues"][0]
-    text = access.config.read_text().replace("5m}", f"5m, notifications: ['{url}']}}", 1)
+    (files,) = access.aws.about["queues"]
+    changes = f"{files}-changes"
+    text = access.config.read_text().replace("5m}", f"5m, notifications: ['{files}']}}", 1)
+    text = text.replace("changes: {", f"changes: {{notifications: ['{changes}'], ")
     (config := tmp_path / "config.yaml").write_text(text)
     environment = access.aws.environment
     ended = run(environment, "check-access", f"--config.file={config}", "--output=json")

@@ -204,6 +204,22 @@ BAD = {
             "c:3: endpoints[0].ports[1]: input should be less than or equal to 65535",
         ],
     ),
+    "an endpoint of which nothing is said, a port twice": (
+        "endpoints:\n- match: {id: vpce-0a1}\n- match: {id: vpce-0a2}\n  ports: [80, 443, 80]",
+        [
+            "c:2: endpoints[0]: sets nothing: say ports, clients or private_dns, or remove the ",
+            "c:4: endpoints[1].ports: 80 is listed twice",
+        ],
+    ),
+    "what cannot be switched off": (
+        "collectors:\n  inventory: {enabled: false, interval: 3}\n"
+        "  connectivity: {tls_ports: [443, 443]}",
+        [
+            "c:2: collectors.inventory.enabled: the inventory cannot be switched off",
+            "c:2: collectors.inventory.interval: a duration needs a unit, for example 3s",
+            "c:3: collectors.connectivity.tls_ports: 443 is listed twice",
+        ],
+    ),
     "a resolver without an address": (
         "collectors: {dns: {resolvers: [{}]}}",
         ["c:1: collectors.dns.resolvers[0].address: required"],

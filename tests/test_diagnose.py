@@ -43,7 +43,7 @@ class Organisation:
 
     def json(self, *arguments: str) -> Json:
         found = json.loads(self.diagnose("--output=json", *arguments).stdout)
-        assert list(found) == ["generated_at", "results"]
+        assert list(found) == ["generated_at", "results", "unavailable"]
         return found["results"]
 
     @contextmanager
@@ -135,9 +135,12 @@ def test_without_arguments_everything_is_judged(organisation: Organisation, tmp_
     No queue is read: what one run took from it, the daemon would miss.
     """
     queues = ", ".join(f"'{url}'" for url in organisation.aws.about["queues"])
+    changes = organisation.aws.about["queues"][0] + "-changes"
     text = organisation.config.read_text()
     (config := tmp_path / "config.yaml").write_text(
-        text.replace("lookback: 5m}", f"lookback: 5m, notifications: [{queues}]}}")
+        text.replace("lookback: 5m}", f"lookback: 5m, notifications: [{queues}]}}").replace(
+            "changes: {", f"changes: {{notifications: ['{changes}'], "
+        )
     )
     (temporary := tmp_path / "temporary").mkdir()
     ended = subprocess.run(
@@ -192,7 +195,9 @@ def test_json_is_alone_on_standard_output(organisation: Organisation) -> None:
     """What was not found or seen is said beside it."""
     with organisation.denying("DescribeVpcEndpoints"):
         ended = organisation.diagnose("--output=json", "rejected")
-    assert json.loads(ended.stdout)["results"] == []
+    shown = json.loads(ended.stdout)
+    assert shown["results"] == []
+    assert {(x["part"], x["outcome"]) for x in shown["unavailable"]} == {("endpoints", "denied")}
     assert "It may be there: not everything could be seen." in ended.stderr
     assert ended.returncode == 3
 
@@ -201,7 +206,7 @@ def test_when_time_is_up(organisation: Organisation) -> None:
     """What has not ended its first pass is named, and is no reason to call anything well."""
     ended = organisation.diagnose("--timeout=1ms")
     assert ended.returncode == 3
-    assert "accounts: not a single pass has ended" in ended.stdout
+    assert "accounts: the time ran out before its first pass" in ended.stdout
 
 
 def test_it_could_not_run(organisation: Organisation, tmp_path: Path) -> None:
@@ -289,3 +294,17 @@ def test_the_demo_can_be_diagnosed(tmp_path: Path) -> None:
     assert (result["name"], result["verdict"]) == ("rejected", "fail")
     both = run(os.environ, "diagnose", "--demo", f"--config.file={tmp_path / 'x'}")
     assert both.returncode in (2, 4)
+
+
+def test_what_the_demo_needs_is_named() -> None:
+    """Without its extra it ends with 4, and says how to install it: published or a checkout."""
+    code = (
+        "import sys; sys.modules['moto'] = None; from exporter.cli import main; "
+        "main(['diagnose', '--demo'])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 4, ended.stderr
+    assert "pip install 'privatelink-exporter[demo]'" in ended.stderr
+    assert "pip install '.[demo]'" in ended.stderr

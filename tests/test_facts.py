@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.config import EndpointSettings, parse
-from exporter.facts import Settings, facts, unmatched
+from exporter.facts import Configured, facts, unmatched
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed
 from exporter.flowlogs.ingest import Report
@@ -243,8 +243,8 @@ def test_what_is_configured_of_an_endpoint(tags: dict[str, str], expected: Expec
 )
 def test_entries_by_id_and_by_tags(entries: str, ports: tuple[int, ...]) -> None:
     """The order of the configuration counts, whatever an entry matches by."""
-    settings = Settings(configured(f"endpoints: [{entries}]"))
-    assert settings.expected(replace(ENDPOINT, tags={"a": "b"})).ports == ports
+    found = Configured(configured(f"endpoints: [{entries}]"))
+    assert found.expected(replace(ENDPOINT, tags={"a": "b"})).ports == ports
 
 
 def test_a_later_entry_may_take_back() -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from exporter.model import Diagnosis, Finding, Status, Unavailable
+from exporter.model import Diagnosis, DnsName, Finding, Known, Status, Unavailable
 from exporter.outcome import outcome
 from exporter.publisher import Publisher, Snapshot
+from exporter.report import out_of_sight
 from exporter.world import CollectorStatus, World
-from tests.worlds import ENDPOINT, NOW, SCOPE, diagnosis, fixed_world
+from tests.worlds import ENDPOINT, NOW, PENDING, SCOPE, SERVICE, diagnosis, fixed_world
 
 DENIED: Unavailable[Any] = Unavailable("DescribeVpcEndpoints: UnauthorizedOperation", "denied")
 
@@ -46,6 +47,11 @@ def unreached() -> World:
     return replace(fixed_world(), collectors=(status,))
 
 
+def late(collector: str) -> World:
+    """The same world, in which a first pass has not ended."""
+    return replace(fixed_world(), waiting=((collector, SCOPE, ""),))
+
+
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [
@@ -53,14 +59,26 @@ def unreached() -> World:
         (["vpce-0a1"], (ORDERS,)),
         (["payments"], (PAYMENTS,)),
         (["payments", "vpce-0a1", "vpce-0a2"], (ORDERS, PAYMENTS)),
-        (["Payments"], ()),
+        (["Payments"], (PAYMENTS,)),
+        (["VPCE-0A1"], (ORDERS,)),
         ([""], ()),
         (["vpce-0a"], ()),
+        (["vpce-0a10"], ()),
     ],
-    ids=["all", "id", "name", "each once", "other case", "no name", "part of an id"],
+    ids=[
+        "all",
+        "id",
+        "name",
+        "each once",
+        "other case",
+        "id in other case",
+        "no name",
+        "how several begin",
+        "longer than an id",
+    ],
 )
 def test_what_is_asked_for(wanted: list[str], found: tuple[Diagnosis, ...]) -> None:
-    """An exact id or an exact tag Name, each found once, in the order of the diagnoses."""
+    """An id or a tag Name, each found once, in the order of the diagnoses."""
     assert outcome(snapshot(*ALL), wanted).results == found
 
 
@@ -70,10 +88,66 @@ def test_a_name_that_several_have() -> None:
     assert outcome(snapshot(ORDERS, twin), ["orders"]).results == (ORDERS, twin)
 
 
+def test_exact_goes_first() -> None:
+    """Another case is looked at only where nothing is written like that."""
+    shouted = judged("ORDERS", 8, "fail")
+    assert outcome(snapshot(ORDERS, shouted), ["orders"]).results == (ORDERS,)
+    assert outcome(snapshot(ORDERS, shouted), ["Orders"]).results == (ORDERS, shouted)
+
+
+def test_the_beginning_of_an_id() -> None:
+    """It will do where it is no other's."""
+    long = diagnosis(replace(ENDPOINT, id="vpce-0b77"), Finding("endpoint_state", "pass", "…"))
+    assert outcome(snapshot(*ALL, long), ["vpce-0b"]).results == (long,)
+    missing = outcome(snapshot(*ALL, long), ["vpce-0"]).missing[0]
+    assert missing.close == ("vpce-0a1", "vpce-0a2", "vpce-0a3", "vpce-0a4", "vpce-0b77")
+
+
+FIRST, SECOND, OFFER = (
+    diagnosis(of, Finding("endpoint_state", "pass", "…")) for of in (ENDPOINT, PENDING, SERVICE)
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("vpc-0a1", (FIRST, SECOND)),
+        ("com.amazonaws.eu-west-1.sqs", (FIRST,)),
+        ("com.amazonaws.vpce.eu-west-1.vpce-svc-0a1", (OFFER,)),
+        ("sqs.eu-west-1.amazonaws.com", (FIRST,)),
+        ("SQS.eu-west-1.amazonaws.com.", (FIRST,)),
+        ("payments.example.com", (OFFER,)),
+        ("10.1.0.10", (FIRST,)),
+        ("10.1.0.1", ()),
+        ("vpc-0a", ()),
+    ],
+)
+def test_all_that_belong(name: str, found: tuple[Diagnosis, ...]) -> None:
+    """A VPC, a service's name, a DNS name, an address stand for what belongs to them: exactly."""
+    assert outcome(snapshot(FIRST, SECOND, OFFER), [name]).results == found
+
+
+def test_a_name_under_a_wildcard() -> None:
+    """A private name with a wildcard has every name under it."""
+    world = fixed_world()
+    wild = replace(ENDPOINT, dns_names=(DnsName("*.s3.example.com", "private"),))
+    inventory = replace(world.estates[0].inventory, endpoints=Known({wild.id: wild}, NOW))
+    world = replace(world, estates=(replace(world.estates[0], inventory=inventory),))
+    assert outcome(snapshot(FIRST, world=world), ["b.s3.example.com"]).results == (FIRST,)
+
+
+def test_what_belongs_may_be_out_of_sight() -> None:
+    """Where a listing failed more may belong to a VPC; an id that was found is that one."""
+    found = snapshot(FIRST, SECOND, world=denied())
+    assert (outcome(found, ["vpc-0a1"]).code, outcome(found, ["vpce-0a1"]).code) == (3, 0)
+
+
 def test_what_is_like_a_name_that_is_not_there() -> None:
-    """A name that is almost one is answered with that."""
-    (missing,) = outcome(snapshot(*ALL), ["payment", "orders"]).missing
-    assert (missing.wanted, missing.close) == ("payment", ("payments",))
+    """A name that is part of one, or almost one, is answered with that."""
+    (missing,) = outcome(snapshot(*ALL), ["Paymnts", "orders"]).missing
+    assert (missing.wanted, missing.close) == ("Paymnts", ("payments",))
+    (missing,) = outcome(snapshot(*ALL), ["MENT"]).missing
+    assert missing.close == ("payments",)
 
 
 @pytest.mark.parametrize(
@@ -92,15 +166,19 @@ def test_what_is_like_a_name_that_is_not_there() -> None:
         (snapshot(*ALL, world=denied()), ["orders"], 0),
         (snapshot(ORDERS, world=denied()), [], 3),
         (snapshot(ORDERS, world=unreached()), [], 3),
-        (snapshot(ORDERS, waiting_for=("inventory 1 eu-west-1",)), [], 3),
-        (snapshot(ready=False), [], 3),
+        (snapshot(ORDERS, world=late("inventory")), [], 3),
+        (snapshot(ORDERS, world=late("dns")), [], 3),
+        (snapshot(ORDERS, world=late("inventory")), ["nothing"], 3),
+        (snapshot(ORDERS, world=late("dns")), ["nothing"], 2),
+        (snapshot(ready=False, world=World(NOW, "", "")), [], 3),
     ],
     ids=[
         "all pass", "nothing there", "one fails", "one unknown", "asked for and passes",
         "asked for and unknown", "no such name", "no such name beside one that fails",
         "may be where it is denied", "that, and one fails", "found, whatever else is denied",
         "all, and a listing is denied", "all, and an account is out of reach",
-        "all, and a pass has not ended", "nothing has ended",
+        "all, and a pass has not ended", "another pass", "may be where nothing is listed yet",
+        "no pass is left that lists", "nothing has ended",
     ],
 )  # fmt: skip
 def test_the_exit_code(found: Snapshot, wanted: list[str], code: int) -> None:
@@ -110,11 +188,14 @@ def test_the_exit_code(found: Snapshot, wanted: list[str], code: int) -> None:
 
 def test_what_could_not_be_seen_is_named() -> None:
     """The account, the Region, the listing and AWS's reason; or the pass that has not ended."""
-    late = "inventory 111122223333 eu-west-1"
-    found = outcome(snapshot(ORDERS, world=denied(), waiting_for=(late,)), [])
-    assert found.unseen == (
+    waiting = replace(denied(), waiting=(("inventory", SCOPE, ""),))
+    found = outcome(snapshot(ORDERS, world=waiting), [])
+    assert [out_of_sight(one) for one in found.unseen] == [
         "111122223333 eu-west-1 endpoints: DescribeVpcEndpoints: UnauthorizedOperation",
-        f"{late}: not a single pass has ended",
-    )
+        "111122223333 eu-west-1 inventory: the time ran out before its first pass had ended "
+        "(--timeout)",
+    ]
     (account,) = outcome(snapshot(ORDERS, world=unreached()), []).unseen
-    assert account == "111122223333 own account: GetCallerIdentity: ExpiredToken"
+    assert out_of_sight(account) == (
+        "111122223333 eu-west-1 accounts: own account: GetCallerIdentity: ExpiredToken"
+    )

@@ -262,7 +262,8 @@ def test_a_configured_endpoint_that_is_not_there() -> None:
     made = publisher(OWNER)
     made.put_inventory(listing(OWNER, "vpce-0a1"))
     entries = parse(
-        "endpoints: [{match: {id: vpce-0a1}}, {match: {id: vpce-0a2}}]", "test"
+        "endpoints: [{match: {id: vpce-0a1}, ports: [443]}, {match: {id: vpce-0a2}, ports: [443]}]",
+        "test",
     ).endpoints
     made.limit(Limits(endpoints=entries))
     with structlog.testing.capture_logs() as logs:

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from exporter.model import Diagnosis, Finding
+from exporter.model import Diagnosis, Finding, Scope
 from exporter.outcome import Missing, Outcome
 from exporter.report import command, write
-from tests.worlds import ENDPOINT, PENDING, SERVICE, diagnosis
+from exporter.unseen import Unseen
+from tests.worlds import ENDPOINT, PENDING, SCOPE, SERVICE, diagnosis
 
 ACCEPT = (
     "aws ec2 accept-vpc-endpoint-connections --service-id vpce-svc-0a1b2c3d4e5f60718 "
@@ -86,15 +87,24 @@ Checks, in causal order:
 
 
 def test_everything_there_is() -> None:
-    """What fails in full, a line for each of the others, the unknown first, and how many."""
+    """How many, a line for each that fails; it in full; a line for each other, unknown first."""
     text = report(PASSING, FAILING, UNKNOWN)
-    assert text.index("Root cause: endpoint_state") < text.index("unknown")
+    assert text.startswith(
+        """\
+1 fail, 1 unknown, 1 warn
+endpoint  ledger  vpce-0a2  endpoint_state: The provider has not accepted the connection: \
+it has waited for three hours, which is long.
+
+FAIL  ledger vpce-0a2
+"""
+    )
+    assert text.index("Root cause: endpoint_state") < text.index("unknown   ")
     assert text.endswith(
         """
 unknown     vpce-svc-0a1  payments  route
 pass        vpce-0a1      orders  warn: private_dns
 
-1 fail, 1 unknown, 1 pass
+1 fail, 1 unknown, 1 warn
 """
     )
 
@@ -105,7 +115,7 @@ def test_several_that_were_asked_for() -> None:
     assert text.count("Checks, in causal order:") == 2
     assert text.endswith(
         "\nfail        vpce-0a2  ledger  endpoint_state\n"
-        "pass        vpce-0a1  orders  warn: private_dns\n\n1 fail, 1 pass\n"
+        "pass        vpce-0a1  orders  warn: private_dns\n\n1 fail, 1 warn\n"
     )
 
 
@@ -119,14 +129,18 @@ def test_what_was_not_found_or_seen_is_said() -> None:
     """A name that is none is answered with what is like it, what is unseen with the reason."""
     missing = (Missing("order", ("orders", "orders-api")),)
     text = report(missing=missing, every=False)
-    assert (
-        text
-        == "No endpoint or service has the id or name 'order'.\n  Like it: orders, orders-api\n"
+    assert text == (
+        """\
+'order' names no endpoint or service: it is no id, tag Name, VPC, service name,
+  DNS name or address of one.
+  Like it: orders, orders-api
+  Run it without a name to see all.
+"""
     )
-    text = report(missing=missing, unseen=("111122223333 eu-west-1 endpoints: denied",))
+    text = report(missing=missing, unseen=(Unseen("endpoints", SCOPE, "denied"),))
     assert "It may be there: not everything could be seen.\n  - 111122223333" in text
-    assert report(PASSING, unseen=("x: denied",)).endswith(
-        "More may be there: not everything could be seen.\n  - x: denied\n"
+    assert report(PASSING, unseen=(Unseen("accounts", Scope("", ""), "denied"),)).endswith(
+        "More may be there: not everything could be seen.\n  - accounts: denied\n"
     )
     assert report() == "There are no endpoints and no endpoint services here.\n"
 
@@ -159,9 +173,28 @@ def test_lines_fit() -> None:
     """No line is wider than 80 columns, but for a word that is."""
     words = " ".join(f"word{i}" for i in range(60))
     finding = Finding("dns", "fail", words, ("sg-0a1",) * 40, (words, words), f"{words}\n{ACCEPT}")
-    named = replace(ENDPOINT, tags={"Name": "n" * 60})
-    text = report(diagnosis(ENDPOINT, finding), diagnosis(named, replace(finding, status="warn")))
-    assert max(map(len, text.splitlines())) <= 80
+    assert max(map(len, report(diagnosis(ENDPOINT, finding)).splitlines())) <= 80
+
+
+def test_lists_are_never_cut() -> None:
+    """A line of a list has all there is to say, in a file and in a narrow terminal."""
+    name, summary = "n" * 90, "It is not in order. " * 9
+    named = replace(ENDPOINT, tags={"Name": name})
+    failing, odd = Finding("dns", "fail", summary), Finding("route", "warn", summary)
+    for stream in (io.StringIO(), Terminal()):
+        text = report(diagnosis(named, failing), diagnosis(named, odd), stream=stream)
+        text = re.sub(r"\x1b\[[\d;]*m", "", text)
+        assert "…" not in text
+        assert f"endpoint  {name}  vpce-0a1  dns: {summary.strip()}\n" in text
+        assert f"pass        vpce-0a1  {name}  warn: route\n" in text
+
+
+def test_a_pass_with_warnings_says_so() -> None:
+    """The headline has how many; the plain pass is for what has none."""
+    assert report(PASSING).startswith("PASS, 1 warning  orders vpce-0a1\n")
+    assert report(diagnosis(ENDPOINT, DNS, DNS)).startswith("PASS, 2 warnings  ")
+    assert report(diagnosis(ENDPOINT, GROUP)).startswith("PASS  ")
+    assert report(diagnosis(ENDPOINT, BLIND, DNS)).startswith("UNKNOWN  ")
 
 
 @pytest.mark.parametrize(

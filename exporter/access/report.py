@@ -125,7 +125,9 @@ class _Seen:
         flow_logs = config.collectors.flow_logs
         self._budget = flow_logs.budget_dollars_per_day
         self._queues = {
-            Scope(url.split("/")[-2], region_of(url) or "") for url in flow_logs.notifications
+            Scope(url.split("/")[-2], region_of(url) or "")
+            for of in (flow_logs, config.collectors.changes)
+            for url in of.notifications
         }
         for arn in (*(way.role_arn for way in config.accounts), archive and archive.role_arn):
             if arn:

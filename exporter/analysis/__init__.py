@@ -1,7 +1,7 @@
 """Diagnosis: what is wrong with each endpoint and service, by pure functions over the facts.
 
 A check is one function of a case; the order of the lists is causal: what comes first explains what
-comes later. Of checks that fail the first is the root cause.
+comes later. Of checks that fail the first is the root cause, but for EXPLAINED_BY.
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ SERVICE_CHECKS: tuple[Check[ServiceCase], ...] = (
     Check("availability_zones", service_availability_zones.judge),
     Check("flow_log_coverage", service_flow_log_coverage.judge, collector="flow_logs"),
 )
+# What is told of later and yet explains a check, where both fail: targets that do not let the load
+# balancer in are unhealthy for that.
+EXPLAINED_BY = {"nlb_targets": "target_security_group"}
 # What of a service's findings its consumers' endpoints show too.
 _SHOWN = ("fail", "warn", "unknown")
 
@@ -116,5 +119,11 @@ def _run(checks: Iterable[Check[C]], case: C) -> Iterator[Finding]:
 
 
 def root_cause(checks: Iterable[Finding]) -> Finding | None:
-    """Return the failing check that explains the others; None without one."""
-    return next((finding for finding in checks if finding.status == "fail"), None)
+    """Return the failing check that explains the others: the first, or else what explains that.
+
+    None without one.
+    """
+    failing = [finding for finding in checks if finding.status == "fail"]
+    first = next(iter(failing), None)
+    reason = EXPLAINED_BY.get(first.check) if first else None
+    return next((finding for finding in failing if finding.check == reason), first)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
+import structlog
+
 from exporter.analysis.around import Around
 from exporter.analysis.judged import Judged, Unseen, not_applicable, unknown
 from exporter.analysis.rules import Peer
@@ -33,6 +35,7 @@ from exporter.model import (
 WITH_NAMES = frozenset({"Interface", "Resource", "ServiceNetwork"})
 WITH_INTERFACES = WITH_NAMES | {"GatewayLoadBalancer"}
 
+log = structlog.get_logger()
 C = TypeVar("C", bound="EndpointCase | ServiceCase")
 
 
@@ -43,6 +46,8 @@ class World:
         self.facts = facts
         self.around = {site.scope: Around(site.inventory) for site in facts.sites}
         self.subnets = Subnets(facts)
+        # By an id and a check, the changes of that id that can make it fail.
+        self.causing: dict[tuple[str, str], tuple[Change, ...]] = {}
         self._sites = {site.scope: site for site in facts.sites}
         self._providers: dict[str, tuple[Site, EndpointService]] = {}
         for site in facts.sites:
@@ -193,7 +198,9 @@ class EndpointCase:
 
     @cached_property
     def interfaces(self) -> tuple[Interface, ...]:
-        """Its network interfaces; raises Unseen."""
+        """Its network interfaces; raises Unseen, where AWS names none of an available one too."""
+        if not self.endpoint.interface_ids and self.endpoint.state == "available":
+            raise Unseen(f"interfaces of {self.endpoint.id}: AWS names none")
         return tuple(self.around.interface(i) for i in self.endpoint.interface_ids)
 
     @cached_property
@@ -263,6 +270,17 @@ class ServiceCase:
         return self.service.state in ("deleting", "deleted")
 
 
+_told: set[str] = set()
+
+
+def _tell(check: str, bug: Exception) -> None:
+    """Log a bug once, not at every publication."""
+    text = f"{check}: {type(bug).__name__}: {bug}"
+    if text not in _told:
+        _told.add(text)
+        log.error("a check broke", check=check, exc_info=bug)
+
+
 @dataclass(frozen=True, slots=True)
 class Check(Generic[C]):
     """A check: its name, the function that judges, and what it concerns.
@@ -294,3 +312,8 @@ class Check(Generic[C]):
             return self.judge(case)
         except Unseen as why:
             return unknown(f"Cannot be judged: {why}.")
+        except Exception as bug:  # noqa: BLE001  # told, and unknown
+            # One odd endpoint must not take everybody's metrics away.
+            _tell(self.name, bug)
+            what = f"{type(bug).__name__}: {bug}"
+            return unknown(f"Cannot be judged: this check broke ({what}); please report it.")

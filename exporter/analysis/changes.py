@@ -6,12 +6,13 @@ or service, and is of a kind that can bring such a fault about.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from exporter.analysis.around import Around
-from exporter.analysis.case import EndpointCase, ServiceCase
+from exporter.analysis.case import EndpointCase, ServiceCase, World
 from exporter.model import Change, Endpoint, EndpointService, Finding
 
 # Evidence names so many at most.
@@ -180,21 +181,56 @@ def with_changes(
     known = case.world.changes
     if not known or not any(f.status in ("fail", "warn") for f in checks):
         return checks
-    ids = (
-        related(case.around, case.endpoint)
-        if isinstance(case, EndpointCase)
-        else related_to_service(case.around, case.service)
-    )
+    if isinstance(case, EndpointCase):
+        ids, of = related(case.around, case.endpoint), case.endpoint.id
+    else:
+        ids, of = related_to_service(case.around, case.service), case.service.id
 
     def explained(finding: Finding) -> Finding:
         if finding.status not in ("fail", "warn"):
             return finding
-        names = (known.keys() & ids) | (known.keys() & finding.resources)
-        touching = {change.id: change for name in names for change in known[name]}
-        lines = explain(finding, touching.values(), _since(finding, case), case.now, ids)
+        since, check = _since(finding, case), finding.check
+        until = case.now if since is None else min(case.now, since + _SLACK)
+        # A service is judged anew for each of its consumers: what concerns it is found once.
+        key = "newest", of, check, until
+        around = case.around.memo.get(key)
+        if around is None:
+            around = case.around.memo[key] = _newest(case.world, ids, check, until)
+        touching = (*around, *_newest(case.world, frozenset(finding.resources), check, until))
+        changes = {change.id: change for change in touching}
+        lines = explain(finding, changes.values(), since, case.now, ids)
         return replace(finding, evidence=(*finding.evidence, *lines)) if lines else finding
 
     return tuple(explained(finding) for finding in checks)
+
+
+def _newest(world: World, ids: Set[str], check: str, until: float) -> tuple[Change, ...]:
+    """Return, of each id, the newest changes until a moment that can make a check fail.
+
+    Evidence names the newest of all, those that touch the finding's own first: of the changes of
+    one id no more than that many can be among them.
+    """
+    found: dict[str, Change] = {}
+    for name in world.changes.keys() & ids:
+        causing = _causing(world, name, check)
+        end = bisect_right(causing, until, key=lambda change: change.at)
+        found |= {change.id: change for change in causing[max(0, end - MOST) : end]}
+    return tuple(sorted(found.values(), key=lambda change: (change.at, change.id)))
+
+
+def _causing(world: World, name: str, check: str) -> tuple[Change, ...]:
+    """Return the changes of an id that can make a check fail, the oldest first, each once."""
+    known = world.causing.get((name, check))
+    if known is None:
+        causes = CAUSES.get(check, frozenset())
+        found = {
+            change.id: change
+            for change in world.changes[name]
+            if change.outcome == "ok" and change.event in causes
+        }
+        ordered = sorted(found.values(), key=lambda change: (change.at, change.id))
+        known = world.causing[name, check] = tuple(ordered)
+    return known
 
 
 def _since(finding: Finding, case: EndpointCase | ServiceCase) -> float | None:

@@ -32,6 +32,8 @@ from exporter.model import (
 # What opens a connection or answers that; where the format has no flags it may have.
 OPENING = frozenset({"syn", "syn-ack", ""})
 HTTPS = 443
+# Who was accepted so many seconds ago should still be; flow logs are late by up to half of it.
+STILL = 1800.0
 # How old, in seconds, what flow logs told may be while they cannot be read.
 LATE = 900.0
 # Protocols of a load balancer's listeners:
@@ -50,12 +52,14 @@ class Port(NamedTuple):
 class Ports:
     """The ports that an endpoint serves; `told` where the configuration says so.
 
-    `by` says how they are known; empty when they are not.
+    `by` says how they are known; empty when they are not. `sure` are those at which somebody who
+    is rejected should be let in: a port that once accepted may have been closed on purpose.
     """
 
     ports: tuple[Port, ...] = ()
     told: bool = False
     by: str = ""
+    sure: frozenset[Port] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +104,36 @@ class Demand:
 
 def ports(case: EndpointCase) -> Ports:
     """Return the ports of an endpoint: told, listened at or once accepted, or AWS's usual ones."""
+    key = "ports", case.endpoint.id
+    known: Ports | None = case.around.memo.get(key)
+    if known is None:
+        known = case.around.memo[key] = _ports(case)
+    return known
+
+
+def _ports(case: EndpointCase) -> Ports:
     if case.expected.ports:
-        told = tuple(Port(TCP, number) for number in case.expected.ports)
-        return Ports(told, True, "configured")
+        return _told(case)
     accepted = {Port(*port) for port in case.traffic.accepted_ports if port[0] in (TCP, UDP)}
     listened = listeners(case)
     if listened:
-        return Ports(tuple(sorted(listened | accepted)), False, "the provider's listeners")
+        both = tuple(sorted(listened | accepted))
+        return Ports(both, False, "the provider's listeners", listened)
     usual = {Port(TCP, number) for number in ports_of(case.endpoint.service_name)}
     if usual:
-        return Ports(tuple(sorted(accepted | usual)), False, "an AWS service")
-    return Ports(tuple(sorted(accepted)), False, "ports that accepted" if accepted else "")
+        return Ports(tuple(sorted(accepted | usual)), False, "an AWS service", frozenset(usual))
+    by = "ports that accepted" if accepted else ""
+    return Ports(tuple(sorted(accepted)), False, by, frozenset(accepted))
+
+
+def _told(case: EndpointCase) -> Ports:
+    """The configured ports: of TCP, unless the provider or traffic shows that they are of UDP."""
+    shown = listeners(case) | {Port(*port) for port in case.traffic.accepted_ports}
+    found = []
+    for number in case.expected.ports:
+        known = [Port(p, number) for p in (TCP, UDP) if Port(p, number) in shown]
+        found += known or [Port(TCP, number)]
+    return Ports(tuple(found), True, "configured", frozenset(found))
 
 
 def listeners(case: EndpointCase) -> frozenset[Port]:
@@ -150,12 +173,17 @@ def _clients(case: EndpointCase) -> Iterator[Client]:
             rejected.setdefault(row.address, []).append(row)
     for address in sorted(accepted.keys() | rejected.keys(), key=lambda a: (a.version, int(a))):
         known = _found(case, address)
+        seen = accepted.get(address)
+        elsewhere = known.subnet is not None and known.subnet.vpc_id != case.endpoint.vpc_id
+        if elsewhere and seen is not None and None not in (seen.inbound, seen.outbound):
+            # It gets through: whoever has the same address in a VPC that is watched is another.
+            known = Client(Peer.of(address), ours=known.ours)
         meant = any(address in network for network in told)
         yield Client(
             known.peer,
             meant,
             True if meant else known.ours,
-            accepted.get(address),
+            seen,
             tuple(rejected.get(address, ())),
             known.around,
             known.subnet,
@@ -188,6 +216,13 @@ def _placed(case: EndpointCase, network: Network) -> Client:
         return Client(Peer.of(network), ours=ours, hidden=hidden)
     # A shared subnet is listed by several accounts: the endpoint's own sees most.
     scope, subnet = min(here or found, key=lambda place: place[0] != case.scope)
+    if not here:
+        try:
+            joined = _joined(case, case.world.around[scope], subnet, network)
+        except Unseen as why:
+            return Client(Peer.of(network), ours=ours, hidden=str(why))
+        if not joined:
+            return Client(Peer.of(network), ours=ours)
     around = case.world.around[scope]
     interface, listed = None, around.inventory.interfaces
     hidden = f"interfaces: {listed.reason}" if single and isinstance(listed, Unavailable) else ""
@@ -203,6 +238,19 @@ def _placed(case: EndpointCase, network: Network) -> Client:
         interface=interface,
         hidden=hidden,
     )
+
+
+def _joined(case: EndpointCase, around: Around, subnet: Subnet, network: Network) -> bool:
+    """Whether a client of another VPC is likely to be the one that is seen.
+
+    The address is of an interface there, or the VPC is joined with the endpoint's by one gateway
+    or peering connection: a network beyond a gateway may have the same addresses. Raises Unseen.
+    """
+    if network.num_addresses == 1:
+        return around.interface_at(subnet.vpc_id, network.network_address) is not None
+    ours = {r.target for t in case.around.tables(case.endpoint.vpc_id) for r in t.routes}
+    theirs = {r.target for t in around.tables(subnet.vpc_id) for r in t.routes}
+    return any(target.startswith(("pcx-", "tgw-")) for target in ours & theirs)
 
 
 def unseen(case: EndpointCase) -> str | None:
@@ -250,13 +298,18 @@ def _demands(case: EndpointCase) -> Iterator[Demand]:
             for row in client.rejected
             if row.protocol is not None and row.port is not None
         }
-        asked &= set(served.ports)
+        asked &= served.sure
         if client.told:
             yield Demand(client, served.ports, served.told)
         if asked:
             yield Demand(client, tuple(sorted(asked)), True)
-        elif client.accepted and not client.told:
+        elif client.accepted and not client.told and _lately(client.accepted, case.now):
             yield Demand(client, served.ports, False)
+
+
+def _lately(seen: Accepted, now: float) -> bool:
+    """Whether a client was accepted so lately that it still wants to be, and is who it was."""
+    return max(seen.inbound or 0.0, seen.outbound or 0.0) >= now - STILL
 
 
 class Alike(NamedTuple):

@@ -83,7 +83,7 @@ def _apart(
 
     The last are addresses of which it is not known whether they are the organisation's own.
     """
-    served = set(ports(case).ports)
+    served = ports(case).sure
     refused: list[tuple[Client, Rejected]] = []
     notes: list[str] = []
     lost: list[Address] = []
@@ -92,7 +92,7 @@ def _apart(
         client = by_address.get(row.address)
         if row.packets not in OPENING or client is None:
             continue
-        here = not served or (row.protocol, row.port) in served
+        here = (row.protocol, row.port) in served
         if not client.ours:
             doubt = "unknown source: do not open" if client.ours is False else "source not known"
             notes.append(f"{words.rejected(row, case.now)}; {doubt}")

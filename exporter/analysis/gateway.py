@@ -16,7 +16,9 @@ from exporter.analysis.routes import legs
 from exporter.analysis.rules import EPHEMERAL, TCP, Decision, Peer, acl_passes, groups_admit
 from exporter.model import Interface, Network, RouteTable, Subnet
 
-# Interfaces of these types send nothing of their own.
+# Interfaces of these types send nothing of their own; nor do those that AWS keeps for a service of
+# its own, by their descriptions. EC2 spells the type of a NAT gateway's in two ways.
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html
 _NO_CLIENTS = frozenset(
     [
         "vpc_endpoint",
@@ -24,8 +26,19 @@ _NO_CLIENTS = frozenset(
         "gateway_load_balancer",
         "network_load_balancer",
         "nat_gateway",
+        "natgateway",
         "transit_gateway",
     ]
+)
+_OF_SERVICES = (
+    "ELB ",
+    "RDSNetworkInterface",
+    "EFS mount target",
+    "ElastiCache ",
+    "Interface for NAT Gateway",
+    "Network Interface for Transit Gateway",
+    "Route 53 Resolver",
+    "DAX ",
 )
 # Routes to these lead to the service's public addresses too.
 _OTHER_WAYS = ("igw-", "nat-", "tgw-", "vgw-", "pcx-", "eni-", "i-", "eigw-", "lgw-", "cagw-")
@@ -33,7 +46,10 @@ _AT = Port(TCP, HTTPS)
 
 
 def prefix_list(case: EndpointCase) -> tuple[str, tuple[Network, ...]]:
-    """Return the id and the entries of the service's prefix list; raises Unseen."""
+    """Return the id of the service's prefix list and the entries of it; raises Unseen.
+
+    A service with IPv6 has a second one, whose entries are among them.
+    """
     endpoint = case.endpoint
     routed = {
         route.destination
@@ -45,7 +61,8 @@ def prefix_list(case: EndpointCase) -> tuple[str, tuple[Network, ...]]:
     found = sorted(routed) or sorted(p.id for p in named if p.name == endpoint.service_name)
     if not found:
         raise Unseen(f"prefix list of {endpoint.service_name}: it was not listed")
-    return found[0], case.around.prefix_list(found[0])
+    entries = tuple(entry for i in found for entry in case.around.prefix_list(i))
+    return found[0], entries
 
 
 def clients(case: EndpointCase) -> Mapping[str, list[Interface]]:
@@ -53,8 +70,16 @@ def clients(case: EndpointCase) -> Mapping[str, list[Interface]]:
 
     Where the configuration names clients, those in the endpoint's VPC alone.
     """
-    found: dict[str, list[Interface]] = {}
     told = case.expected.clients
+    key = "gateway clients", case.endpoint.vpc_id, told
+    known: Mapping[str, list[Interface]] | None = case.around.memo.get(key)
+    if known is None:
+        known = case.around.memo[key] = _clients(case, told)
+    return known
+
+
+def _clients(case: EndpointCase, told: tuple[Network, ...]) -> Mapping[str, list[Interface]]:
+    found: dict[str, list[Interface]] = {}
     for interface in case.around.interfaces(case.endpoint.vpc_id):
         meant = not told or any(
             a in network
@@ -62,7 +87,8 @@ def clients(case: EndpointCase) -> Mapping[str, list[Interface]]:
             for network in told
             if a.version == network.version
         )
-        if interface.type not in _NO_CLIENTS and meant:
+        own = interface.type.lower() not in _NO_CLIENTS
+        if own and meant and not interface.description.startswith(_OF_SERVICES):
             found.setdefault(interface.subnet_id, []).append(interface)
     return found
 
@@ -117,8 +143,14 @@ def route(case: EndpointCase) -> Judged:
         )
     good = {t.id for t in tables if t.id in of_clients and leads(case, t, entries)}
     missing = sorted(of_clients.keys() - good)
-    if not to_it or (missing and (wanted or not good)):
-        lacking = missing or sorted(of_clients)
+    by_table = {table.id: table for table in tables}
+    # Who reaches the service by another way may be meant to.
+    stuck = [i for i in missing if i in black or not _ways_out(by_table[i])]
+    if not to_it or (missing and (wanted or (stuck and not good))):
+        lacking = missing if wanted else stuck or sorted(of_clients)
+        around_it = [i for i in lacking if i in to_it]
+        if around_it:
+            return _overridden(case, by_table[around_it[0]], list_id, entries)
         where = (
             f"{lacking[0]}, the route table of the clients' subnet {of_clients[lacking[0]]}"
             if lacking
@@ -133,17 +165,43 @@ def route(case: EndpointCase) -> Judged:
             or f"In the console under VPC, Endpoints, {endpoint.id}, Route tables, Manage route "
             "tables: add those of the clients' subnets.",
         )
-    if not of_clients:
-        return passed(f"{', '.join(sorted(to_it))} lead{'s' * (len(to_it) == 1)} to it.", to_it)
-    notes = [_aside(tables, table_id) for table_id in missing]
+    notes = [_aside(by_table[table_id]) for table_id in missing]
+    if not good:
+        text = f"{', '.join(sorted(to_it))} lead{'s' * (len(to_it) == 1)} to it."
+        return passed(text, sorted(to_it), notes)
     return passed(f"{', '.join(sorted(good))} of the clients lead to it.", sorted(good), notes)
 
 
-def _aside(tables: tuple[RouteTable, ...], table_id: str) -> str:
-    table = next(t for t in tables if t.id == table_id)
-    out = sorted({r.target for r in table.routes if r.target.startswith(_OTHER_WAYS)})
+def _overridden(
+    case: EndpointCase, table: RouteTable, list_id: str, entries: tuple[Network, ...]
+) -> Judged:
+    """Return that a more specific route takes packets elsewhere."""
+    other = next(
+        leg.route
+        for network in entries
+        for leg in legs(case.around, table, Peer.of(network))
+        if leg.route is not None and leg.route.target != case.endpoint.id
+    )
+    text = f"{other.destination} -> {other.target}"
+    return failed(
+        f"{table.id} leads to {case.endpoint.id} for {list_id}, but its more specific route {text} "
+        "takes packets for the service elsewhere.",
+        [table.id, other.target],
+        [_routes(case, table)],
+        f"If that is not meant, delete the route {other.destination} in the console under VPC, "
+        f"Route tables, {table.id}, Edit routes.",
+    )
+
+
+def _ways_out(table: RouteTable) -> list[str]:
+    """The other targets by which the service's public addresses may be reached."""
+    return sorted({r.target for r in table.routes if r.target.startswith(_OTHER_WAYS)})
+
+
+def _aside(table: RouteTable) -> str:
+    out = _ways_out(table)
     way = f"the service is reached by {out[0]}" if out else "nothing leads to the service"
-    return f"{table_id} does not lead to it: from its subnets {way}"
+    return f"{table.id} does not lead to it: from its subnets {way}"
 
 
 def _routes(case: EndpointCase, table: RouteTable) -> str:
@@ -199,8 +257,10 @@ def security_group(case: EndpointCase) -> Judged:
             for network in entries
             if network.version in versions
         ]
-        if asked and all(decision.none for decision in asked):
-            shut.append((interface, asked[0]))
+        # A client that is told has to get to all of the service.
+        quite = any if case.expected.clients else all
+        if asked and quite(decision.none for decision in asked):
+            shut.append((interface, next(decision for decision in asked if decision.none)))
         elif any(decision.allowed is None for decision in asked):
             unsure = next(decision for decision in asked if decision.allowed is None)
     if shut and (len(shut) == len(interfaces) or case.expected.clients):
@@ -243,8 +303,9 @@ def network_acl(case: EndpointCase) -> Judged:
             acl_passes(case.around, acl, egress=False, peer=peer, ports=EPHEMERAL) for peer in asked
         ]
         for several in (out, back):
-            if several and all(decision.none for decision in several):
-                shut.append((subnet_id, several[0]))
+            quite = any if case.expected.clients else all
+            if several and quite(decision.none for decision in several):
+                shut.append((subnet_id, next(d for d in several if d.none)))
                 break
     if shut and (len({s for s, _ in shut}) == len(found) or case.expected.clients):
         subnet_id, decision = shut[0]

@@ -94,9 +94,9 @@ def _openings(case: EndpointCase, blocked: list[Met]) -> Iterator[str | None]:
     """Yield the commands that add entries which let the clients' packets or the answers pass."""
     numbers: dict[str, set[int]] = {}
     done = set()
-    for one in blocked:
-        hop, client = one.hop, one.demand.client
-        if hop is None or hop.decision is None or one.address is None:
+    for one, hop in [(met, hop) for met in blocked for hop in met.denied]:
+        client = one.demand.client
+        if hop.decision is None or one.address is None:
             continue
         theirs = hop.at.startswith("client") and client.around is not None
         around = client.around if theirs and client.around is not None else case.around

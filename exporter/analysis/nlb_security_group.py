@@ -27,6 +27,8 @@ from exporter.analysis.rules import (
 from exporter.model import LoadBalancer
 
 _MOST = 10
+# The IP versions that an IpAddressType of AWS's means.
+_FAMILIES = {"ipv4": (4,), "ipv6": (6,), "dualstack": (4, 6)}
 _ENFORCED = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic is on"
 
 
@@ -82,13 +84,18 @@ def _unguarded(balancers: Sequence[LoadBalancer]) -> Judged:
 
 
 def _everyone(case: ServiceCase, group_ids: frozenset[str] | None) -> Iterator[Peer]:
-    """Yield whoever may come, by family: in any security group, or in these alone."""
-    offered = set(case.service.ip_address_types) or {"ipv4"}
+    """Yield whoever may come, by family: in any security group, or in these alone.
+
+    Raises Unseen where AWS names the families in a word that is not known here.
+    """
     own = case.consumer.endpoint.ip_address_type if case.consumer else ""
-    for version in (4, 6):
-        family = f"ipv{version}"
-        if own in (family, "dualstack") or (not own and family in offered):
-            yield Peer.of(EVERYONE[version], group_ids, anyone=group_ids is None)
+    words = (own,) if own else case.service.ip_address_types or ("ipv4",)
+    strange = [word for word in words if word not in _FAMILIES]
+    if strange:
+        whose = case.consumer.endpoint.id if own and case.consumer else case.service.id
+        raise Unseen(f"address families of {whose}: AWS says {strange[0]}, which is not known here")
+    for version in sorted({version for word in words for version in _FAMILIES[word]}):
+        yield Peer.of(EVERYONE[version], group_ids, anyone=group_ids is None)
 
 
 def _rules(asked: Iterable[tuple[Way, Decision]]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from exporter.analysis.balancer_state import wrong_state
 from exporter.analysis.behind import CROSS_ZONE
 from exporter.analysis.case import ServiceCase
 from exporter.analysis.commands import at_provider, aws
@@ -25,7 +26,7 @@ from exporter.analysis.judged import (
 )
 from exporter.analysis.phrases import some
 from exporter.model import Listener, LoadBalancer, Status, Target, TargetGroup
-from exporter.model.zones import UNKNOWN
+from exporter.model.zones import UNKNOWN, in_every_zone
 
 _MOST = 20
 
@@ -73,6 +74,15 @@ def judge(case: ServiceCase) -> Judged:
             [*(b.id for b in balancers), case.service.id],
             [f"DescribeListeners: none of {b.name}" for b in balancers],
         )
+    # What a Gateway Load Balancer lacks no check of listeners says.
+    state = wrong_state(case, balancers) if case.type == "GatewayLoadBalancer" else None
+    if state is not None and state.status == "fail":
+        return state
+    found = _targets(case)
+    return state if state is not None and found.status == "pass" else found
+
+
+def _targets(case: ServiceCase) -> Judged:
     key = ("targets", case.service.id)
     known = case.around.memo.get(key)
     if known is None:
@@ -123,7 +133,8 @@ def _zones(
     whole = _state(targets)
     by_zone: dict[str, list[Target]] = {}
     for target in targets:
-        at = "all" if target.zone == "all" else case.around.zones.of_target(target, group)
+        every = in_every_zone(target, group)
+        at = "all" if every else case.around.zones.of_target(target, group)
         by_zone.setdefault(at, []).append(target)
     states = {}
     if UNKNOWN in zones and not case.around.behind.cross_zone(balancer, group):

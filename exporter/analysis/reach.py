@@ -66,6 +66,9 @@ def security_groups(
     if client.interface is None or client.around is None:
         return _half("client_security_group", client, (ours,))
     own = client.interface.security_group_ids
+    if not own:
+        # A NAT gateway, a load balancer without groups: nothing filters what it sends.
+        return (ours,)
     return _groups("client_security_group", client.around, own, True, target.peer, port), ours
 
 
@@ -205,7 +208,7 @@ class Met:
     """Whether one demand is met; `hop` decides, at `port` on the way to `address`.
 
     `allowed` is None where that cannot be told, and nothing was accepted that proves it. `holes`
-    are hops at which some ports for the reply are closed.
+    are hops at which some ports for the reply are closed, `denied` all that do not let it pass.
     """
 
     demand: Demand
@@ -214,6 +217,7 @@ class Met:
     hop: Hop | None = None
     address: Address | None = None
     holes: tuple[Hop, ...] = ()
+    denied: tuple[Hop, ...] = ()
 
 
 def meets(case: EndpointCase, hops: Hops) -> list[Met]:
@@ -249,9 +253,11 @@ def _at(case: EndpointCase, demand: Demand, port: Port, hops: Hops) -> Met:
     for target in case.targets:
         if target.peer.version != version:
             continue
-        for hop in hops(case, client, target, port):
+        way = hops(case, client, target, port)
+        for hop in way:
             if hop.allowed is False:
-                return Met(demand, False, port, hop, target.address)
+                denied = tuple(hop for hop in way if hop.allowed is False)
+                return Met(demand, False, port, hop, target.address, denied=denied)
             if hop.allowed is None and unsure is None:
                 unsure = Met(demand, None, port, hop, target.address)
             if hop.partly:

@@ -19,6 +19,17 @@ def judge(case: EndpointCase) -> Judged:
 
 
 def _judge(case: EndpointCase) -> Judged:
+    families = {target.peer.version for target in case.targets}
+    for network in case.expected.clients:
+        if network.version not in families:
+            return failed(
+                f"The endpoint has no IPv{network.version} address, and {network} is configured as "
+                "its client.",
+                [case.endpoint.id],
+                [f"its addresses: {' '.join(str(target.address) for target in case.targets)}"],
+                f"Have the client use IPv{min(families)}, or make the endpoint dualstack, where "
+                "the service is: in the console under VPC, Endpoints, Modify IP address type.",
+            )
     found = meets(case, routes)
     blocked = [one for one in found if one.allowed is False and one.demand.client.ours]
     if blocked:

@@ -60,9 +60,21 @@ def _steps(around: Around, table: RouteTable, version: int) -> Steps[tuple[Route
         except Unseen as why:
             unread = unread or str(why)
 
+    # Networks lie within each other or apart: those that have an address are a stack, the most
+    # specific one on top.
+    ways.sort(key=lambda way: (way.first, way.rank))
+    reached, within = 0, list[_Way]()
+
     def taken(address: int) -> tuple[Route | None, str]:
-        found = (way for way in ways if way.first <= address <= way.last)
-        best = max(found, key=lambda way: way.rank, default=None)
+        nonlocal reached
+        while reached < len(ways) and ways[reached].first <= address:
+            while within and within[-1].last < ways[reached].first:
+                within.pop()
+            within.append(ways[reached])
+            reached += 1
+        while within and within[-1].last < address:
+            within.pop()
+        best = within[-1] if within else None
         # A prefix list never takes the VPC's own addresses from it.
         sure = best is not None and best.route.target == LOCAL
         return best and best.route, "" if sure else unread

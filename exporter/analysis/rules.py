@@ -166,7 +166,10 @@ class Steps(Generic[T]):
     def __init__(
         self, version: int, spans: Iterable[tuple[int, int]], value: Callable[[int], T]
     ) -> None:
-        """Cut where one of the spans begins or ends; `value` gives what holds at an address."""
+        """Cut where one of the spans begins or ends; `value` gives what holds at an address.
+
+        It is asked for rising addresses.
+        """
         whole = span(EVERYONE[version])
         self.last = whole[1]
         self._starts = [first for first, _ in atoms(whole, spans)]
@@ -251,10 +254,20 @@ def _ready(
             # Where the peering connection has gone the rule is stale and matches nobody.
             references.append(rule)
 
-    def first_match(address: int) -> SecurityGroupRule | None:
-        return next((rule for low, high, rule in certain if low <= address <= high), None)
+    # In order of address: of those that begin before, the one that reaches furthest.
+    certain.sort(key=lambda one: one[0])
+    reached = 0
+    furthest: tuple[int, SecurityGroupRule] | None = None
 
-    steps = Steps(version, [(low, high) for low, high, _ in certain], first_match)
+    def match(address: int) -> SecurityGroupRule | None:
+        nonlocal reached, furthest
+        while reached < len(certain) and certain[reached][0] <= address:
+            _, high, rule = certain[reached]
+            furthest = (high, rule) if furthest is None or high > furthest[0] else furthest
+            reached += 1
+        return furthest[1] if furthest is not None and address <= furthest[0] else None
+
+    steps = Steps(version, [(low, high) for low, high, _ in certain], match)
     return _Groups(steps, tuple(references), tuple(doubts))
 
 
@@ -418,7 +431,7 @@ def protocol_name(protocol: int | str) -> str:
         return "all"
     if text in _NUMBERS:
         return text
-    return NAMES.get(int(text), f"protocol {text}") if text.isdigit() else text
+    return NAMES.get(int(text), f"protocol {text}") if text.isdecimal() else text
 
 
 def port_text(low: int, high: int) -> str:

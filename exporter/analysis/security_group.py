@@ -5,14 +5,17 @@ https://docs.aws.amazon.com/vpc/latest/privatelink/create-interface-endpoint.htm
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from exporter.analysis import fixes, gateway, words
+from exporter.analysis.around import Around
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.clients import Port, ports, sighted
 from exporter.analysis.judged import Judged, Unseen, failed, passed, unknown
 from exporter.analysis.reach import Met, meets, security_groups
 from exporter.analysis.rules import EVERYONE, Decision, Peer, describe, groups_admit, host
+from exporter.model import last_known
 
 
 def judge(case: EndpointCase) -> Judged:
@@ -169,10 +172,28 @@ def _opening(case: EndpointCase, one: Met) -> str | None:
     if hop.at == "client_security_group" and client.around is not None:
         return fixes.open_group(
             client.around.inventory.scope.region,
-            hop.decision.of[0],
-            min(_groups(case)) if here else host(one.address),
+            _narrowest(client.around, hop.decision.of),
+            _narrowest(case.around, _groups(case)) if here else host(one.address),
             port,
             egress=True,
         )
-    group = min(own.security_group_ids) if own and here and own.security_group_ids else None
-    return fixes.open_group(case.scope.region, hop.decision.of[0], group or source, port)
+    group = None
+    if own and here and own.security_group_ids:
+        group = _narrowest(client.around or case.around, own.security_group_ids)
+    to = _narrowest(case.around, hop.decision.of)
+    return fixes.open_group(case.scope.region, to, group or source, port)
+
+
+def _narrowest(around: Around, group_ids: Iterable[str]) -> str:
+    """Return the group that the fewest interfaces have, and not a VPC's default one."""
+    used: Counter[str] | None = around.memo.get("used")
+    if used is None:
+        interfaces = (last_known(around.inventory.interfaces) or {}).values()
+        used = Counter(group_id for i in interfaces for group_id in i.security_group_ids)
+        around.memo["used"] = used
+
+    def rank(group_id: str) -> tuple[bool, int, str]:
+        group = around.group(group_id)
+        return group is not None and group.name == "default", used[group_id], group_id
+
+    return min(group_ids, key=rank)

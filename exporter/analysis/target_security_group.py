@@ -255,7 +255,10 @@ def _commands(
     region = case.scope.region
     for at in (Port(protocol, one.door.port) for protocol in one.door.protocols):
         if one.egress:
-            yield open_group(region, theirs[0], guards[0], at, egress=True)
+            # Where no group guards the target, its address says whom to let out to.
+            to = guards[0] if guards else one.decision.peer.network if one.decision else None
+            if to is not None:
+                yield open_group(region, theirs[0], to, at, egress=True)
         elif theirs:
             yield open_group(region, guards[0], theirs[0], at)
         else:

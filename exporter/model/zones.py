@@ -65,6 +65,15 @@ class Zones:
         )
 
 
+def in_every_zone(target: Target, group: TargetGroup) -> bool:
+    """Whether a target is asked from every zone of the load balancer, as AWS says or by its kind.
+
+    An Application Load Balancer is one target with no zone of its own.
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/network/application-load-balancer-target.html
+    """
+    return target.zone == "all" or (group.target_type == "alb" and not target.zone)
+
+
 def target_groups_of(service: EndpointService, inventory: Inventory) -> tuple[TargetGroup, ...]:
     """Return the target groups behind a service's load balancers, as last listed."""
     groups = (last_known(inventory.target_groups) or {}).values()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -74,6 +74,7 @@ class Running:
         """Print where to look, and what is broken on purpose beside what the daemon sees of it."""
         scenarios = self.about["scenarios"].values()
         right = sum(s["status"] == "pass" for s in scenarios)
+        healthy = "1 other is healthy" if right == 1 else f"{right} others are healthy"
         lines = [
             "",
             "PrivateLink Exporter watches a simulated AWS organisation: three accounts in two",
@@ -84,15 +85,13 @@ class Running:
             f"  {url}/metrics           what Prometheus scrapes",
             f"  {url}/api/v1/endpoints  the same as JSON; /ID for one with its evidence",
             f"  {url}/api/v1/services   the providers' side",
+            f"  {url}/api/v1/changes    who changed what",
             f"  {url}/api/v1/status     how the collectors do",
             "",
-            f"What is broken on purpose ({right} others are healthy):",
+            f"What is not in order on purpose ({healthy}); warn: it works still:",
             "",
         ]
-        for scenario in scenarios:
-            if scenario["status"] != "pass":
-                lines.append(f"  {scenario['name']:<26}  {scenario['id']}")
-                lines.append(f"  {'':<26}  {scenario['summary']}")
+        lines += _broken([s for s in scenarios if s["status"] != "pass"])
         fine = ", ".join(s["name"] for s in scenarios if s["status"] == "pass")
         lines += [
             "",
@@ -112,6 +111,15 @@ class Running:
         ]
         sys.stdout.write("\n".join(lines))
         sys.stdout.flush()
+
+
+def _broken(scenarios: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield two lines for each: its verdict, what it is, its name and id; and what is wrong."""
+    width = max((len(scenario["name"]) for scenario in scenarios), default=0)
+    for scenario in scenarios:
+        label = f"  {scenario['status']:<7}  {scenario['kind']:<8}  "
+        yield f"{label}{scenario['name']:<{width}}  {scenario['id']}"
+        yield f"{'':<{len(label)}}{scenario['summary']}"
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from starlette.requests import Request
@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from exporter.publisher import Snapshot
+from exporter.unseen import Unseen, unseen
 from exporter.web import changes as followed
-from exporter.web.endpoints import blind, endpoint, endpoints
-from exporter.web.plain import Json, rfc3339
+from exporter.web.endpoints import endpoint, endpoints
+from exporter.web.plain import Json, hidden, rfc3339
 from exporter.web.services import service, services
 from exporter.web.status import status
 
@@ -30,8 +31,9 @@ SECURITY = {
 def routes(snapshot: Callable[[], Snapshot]) -> list[Route]:
     """Return the routes of `/api/v1/`; `snapshot` gives what was published last.
 
-    Each answer names under `unavailable` the accounts and Regions that could not be listed:
-    something may be there that is not shown. A large estate takes long to write: not on the loop.
+    Each answer names under `unavailable` what could not be listed: something may be there that is
+    not shown. What is not found is 404 only where everything was listed, else 503: it may be there.
+    A large estate takes long to write: not on the loop.
     """
 
     def several(name: str, listed: Callable[[Snapshot], list[Json]]) -> Handler:
@@ -40,7 +42,7 @@ def routes(snapshot: Callable[[], Snapshot]) -> list[Route]:
             world = current.world
 
             def body() -> Response:
-                found = {name: listed(current), "unavailable": blind(world, name)}
+                found = {name: listed(current), "unavailable": hidden(unseen(world, [name]))}
                 return JSONResponse(
                     {"generated_at": rfc3339(world.as_of), **found}, headers=SECURITY
                 )
@@ -55,8 +57,7 @@ def routes(snapshot: Callable[[], Snapshot]) -> list[Route]:
             world = current.world
             found = await asyncio.to_thread(find, current, request.path_params["id"])
             if found is None:
-                body = {"error": "not found", "unavailable": blind(world, name)}
-                return JSONResponse(body, 404, headers=SECURITY)
+                return _not_found(unseen(world, [name]))
             return JSONResponse({"generated_at": rfc3339(world.as_of), **found}, headers=SECURITY)
 
         return answer
@@ -85,3 +86,13 @@ def routes(snapshot: Callable[[], Snapshot]) -> list[Route]:
         Route("/api/v1/changes", who_changed_what),
         Route("/api/v1/status", how_it_does),
     ]
+
+
+def _not_found(out_of_sight: Sequence[Unseen]) -> Response:
+    """Return 404; 503 with the reason while something is out of sight that may have it."""
+    error = "not found"
+    if out_of_sight:
+        first = out_of_sight[0]
+        error = f"not known whether it is there: {first.part}: {first.reason}"
+    body = {"error": error, "unavailable": hidden(out_of_sight)}
+    return JSONResponse(body, 503 if out_of_sight else 404, headers=SECURITY)

@@ -12,9 +12,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from exporter.model import Diagnosis, Scope
 from exporter.publisher import Snapshot
+from exporter.standing import ORDER, counts, reasons, standing, verdict
 from exporter.web import lifecycle
 from exporter.web.api import SECURITY, routes
+from exporter.web.diagnosis import by_id
 from exporter.web.endpoints import endpoints
 from exporter.web.plain import Json
 from exporter.web.services import services
@@ -51,10 +54,23 @@ def create_app(
 
     def page(current: Snapshot) -> Response:
         how = status(current)
+        judged = by_id(current.diagnoses)
+
+        def diagnosis(shown: Json) -> Diagnosis | None:
+            return judged.get((Scope(shown["account"], shown["region"]), shown["id"]))
+
+        def order(shown: Json) -> tuple[int, bool, str, str]:
+            gravity = ORDER.index(standing(diagnosis(shown)))
+            return gravity, _fine(shown), shown["account"], shown["name"] or shown["id"]
+
         text = landing_page.render(
-            endpoints=sorted(endpoints(current), key=_trouble_first),
-            services=sorted(services(current), key=_failing_first),
+            endpoints=sorted(endpoints(current), key=order),
+            services=sorted(services(current), key=order),
             status=how,
+            counts=counts(current.diagnoses),
+            standing=lambda shown: standing(diagnosis(shown)),
+            verdict=lambda shown: verdict(diagnosis(shown)),
+            reasons=lambda shown: reasons(diagnosis(shown)),
             blind=[[c["account"], c["region"]] for c in how["collectors"] if not c["up"]],
             by_reason=_by_reason,
             telemetry_path=telemetry_path,
@@ -83,19 +99,9 @@ def create_app(
     )
 
 
-# What somebody has to do something about comes first.
-_ORDER = ("fail", "unknown", "pass")
-
-
-def _failing_first(found: Json) -> tuple[int, str, str]:
-    return _ORDER.index(found["verdict"]), found["account"], found["name"] or found["id"]
-
-
-def _trouble_first(endpoint: Json) -> tuple[int, bool, str, str]:
-    """Order endpoints: first what fails, then what is not available or has an odd name."""
-    fine = endpoint["state"] == "available" and not any(x["problem"] for x in endpoint["dns"])
-    verdict, account, name = _failing_first(endpoint)
-    return verdict, fine, account, name
+def _fine(shown: Json) -> bool:
+    """Whether it is available, and no name of it is odd: beside its equals it comes after those."""
+    return shown["state"] == "available" and not any(x["problem"] for x in shown.get("dns", ()))
 
 
 def _by_reason(problems: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.model import Change
-from exporter.web.plain import Json, rfc3339, where
+from exporter.unseen import unseen_changes
+from exporter.web.plain import Json, hidden, rfc3339, where
 from exporter.world import Estate, World, newest_first
 
 # The most that are shown of everything, and of one endpoint or service.
@@ -39,7 +40,7 @@ def of_one(estate: Estate, subject: str) -> list[Json]:
 
 def blind(world: World) -> list[Json]:
     """Return where changes could not be read, or not all of them: there may be more."""
-    return [*_failed(world), *_unread(world.estates)]
+    return [*hidden(unseen_changes(world)), *_failed(world), *_unread(world.estates)]
 
 
 def _failed(world: World) -> Iterable[Json]:
@@ -50,6 +51,7 @@ def _failed(world: World) -> Iterable[Json]:
             last = status.last_success
             yield {
                 **where(status.scope),
+                "part": "changes",
                 "unavailable": "; ".join(status.problems.values()),
                 "outcome": problem.outcome if problem else "error",
                 "last_seen": None if last is None else rfc3339(last),
@@ -61,6 +63,7 @@ def _unread(estates: Iterable[Estate]) -> Iterable[Json]:
         for begin, end in estate.recorded.unread:
             yield {
                 **where(estate.scope),
+                "part": "changes",
                 "unavailable": f"not read yet: {rfc3339(begin)} to {rfc3339(end)}",
                 "outcome": "ok",
                 "last_seen": None,

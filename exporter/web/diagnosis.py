@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from exporter.model import Diagnosis, Finding, Scope
-from exporter.web.plain import Json, rfc3339, where
+from exporter.unseen import Unseen
+from exporter.web.plain import Json, hidden, rfc3339, where
 
 
-def results(as_of: float, diagnoses: Iterable[Diagnosis]) -> Json:
-    """Return what was judged at that moment, in seconds since the epoch."""
-    return {"generated_at": rfc3339(as_of), "results": [result(d) for d in diagnoses]}
+def results(as_of: float, diagnoses: Iterable[Diagnosis], unseen: Iterable[Unseen]) -> Json:
+    """Return what was judged at that moment (seconds since the epoch), and what is unseen."""
+    return {
+        "generated_at": rfc3339(as_of),
+        "results": [result(d) for d in diagnoses],
+        "unavailable": hidden(unseen),
+    }
 
 
 def result(diagnosis: Diagnosis) -> dict[str, Json]:

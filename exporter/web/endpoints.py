@@ -11,14 +11,13 @@ from exporter.model import (
     Known,
     Lookup,
     Rejected,
-    Unavailable,
     last_known,
 )
 from exporter.publisher import Snapshot
 from exporter.web import changes
 from exporter.web.diagnosis import brief, by_id, judged
 from exporter.web.evidence import evidence
-from exporter.web.plain import Json, part, plain, rfc3339, unavailable, where
+from exporter.web.plain import Json, part, plain, rfc3339, where
 from exporter.world import Estate, World
 
 
@@ -51,16 +50,6 @@ def endpoint(snapshot: Snapshot, endpoint_id: str) -> Json | None:
                 "dials": _dials(estate, found),
             }
     return None
-
-
-def blind(world: World, name: str) -> list[Json]:
-    """Return where a listing could not be seen: something may be there that is not shown."""
-    return [
-        {**where(estate.scope), **unavailable(listing)}
-        for estate in world.estates
-        for part_name, listing in estate.inventory.listings()
-        if part_name == name and isinstance(listing, Unavailable)
-    ]
 
 
 class _Around:

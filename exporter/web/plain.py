@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, TypeVar
 
 from exporter.model import Inventory, Known, Part, Scope, Unavailable
+from exporter.unseen import Unseen
 
 Json = Any
 T = TypeVar("T")
@@ -67,6 +68,20 @@ def unavailable(found: Unavailable[Any] | None) -> Json:
         "outcome": found.outcome,
         "last_seen": None if found.last is None else rfc3339(found.last.as_of),
     }
+
+
+def hidden(found: Iterable[Unseen]) -> list[Json]:
+    """Return what is out of sight, where and why; what is there may be in it."""
+    return [
+        {
+            **where(one.scope),
+            "part": one.part,
+            "unavailable": one.reason,
+            "outcome": one.outcome,
+            "last_seen": None if one.last_seen is None else rfc3339(one.last_seen),
+        }
+        for one in found
+    ]
 
 
 def where(scope: Scope) -> dict[str, str]:

@@ -45,12 +45,13 @@ class Net:
         *rejected: Rejected,
         accepted: Iterable[str] = (),
         ports: Iterable[int] = (),
+        ago: float = 60.0,
     ) -> None:
         """What flow logs tell: records, and clients that were accepted both ways."""
         self.lab.traffic[self.endpoint.id] = Traffic(
             coverage={"ACCEPT": 1.0, "REJECT": 1.0},
             accepted_ports=frozenset((6, port) for port in ports),
-            clients=tuple(Accepted(ip_address(a), NOW - 60, NOW - 60) for a in accepted),
+            clients=tuple(Accepted(ip_address(a), NOW - ago, NOW - ago) for a in accepted),
             rejected=tuple(rejected),
             read_to=NOW,
         )

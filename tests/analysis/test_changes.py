@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -314,3 +316,34 @@ def test_the_diagnosis_has_it() -> None:
     assert found.root_cause is not None
     assert found.root_cause.check == "endpoint_state"
     assert found.root_cause.evidence[-1].startswith("08:43 UTC RejectVpcEndpointConnections on ")
+
+
+@pytest.mark.parametrize("since", [None, NOW - 40 * MINUTE])
+def test_of_many_changes_the_same_are_told_as_by_looking_at_each(since: float | None) -> None:
+    """What is found by id are the newest: as many ids and changes as there may be."""
+    chance = random.Random(7)
+    for _ in range(40):
+        lab, endpoint = consumer()
+        group, *_ = endpoint.security_group_ids
+        ids = [group, endpoint.id, endpoint.vpc_id, *lab.listings["security_groups"], "sg-0f1"]
+        lab.changes = tuple(
+            change(
+                chance.choice(["RevokeSecurityGroupIngress", "ModifyVpcEndpoint", "DeleteRoute"]),
+                at=NOW - chance.randrange(-5, 90) * MINUTE,
+                id_=f"c{number}",
+                subjects=frozenset(chance.sample(ids, chance.randrange(1, 3))),
+                outcome=chance.choice(["ok", "ok", "ok", "denied"]),
+            )
+            for number in range(50)
+        )
+        if since is not None:
+            row = Rejected(
+                ip_address("10.0.1.20"), 443, 6, "endpoint", "to_endpoint", "syn", 1, 0, since, NOW
+            )
+            lab.traffic[endpoint.id] = Traffic(rejected=(row,))
+        world = World(facts(lab))
+        (case,) = world.endpoints()
+        finding = replace(FAULT, resources=(group, endpoint.id))
+        (told_of,) = with_changes((finding,), case)
+        every = explain(finding, lab.changes, since, NOW, related(case.around, endpoint))
+        assert told_of.evidence == every

@@ -41,6 +41,14 @@ def test_what_was_rejected(rules: tuple[str], row: object, status: str) -> None:
     assert judged(estate).status == status
 
 
+@pytest.mark.parametrize("row", [reject(port=22), reject(port=0, protocol=1, packets="")])
+def test_what_nobody_is_known_to_serve_is_no_fault(row: object) -> None:
+    """A stray try, or a ping, at an endpoint whose ports are not known."""
+    estate = net(service="com.amazonaws.vpce.eu-west-1.vpce-svc-00000000000000abc")
+    estate.saw(row)  # type: ignore[arg-type]
+    assert judged(estate).status == "pass"
+
+
 def test_strangers_are_told_and_nothing_is_opened_to_them() -> None:
     """A port scan is evidence, with the advice not to open."""
     estate = net()

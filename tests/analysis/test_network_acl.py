@@ -168,6 +168,15 @@ def test_the_entry_that_decides_is_named_and_one_before_it_is_added() -> None:
     assert "--cidr-block 10.0.1.0/24 --rule-action allow" in (found.fix or "")
 
 
+def test_all_that_is_missing_is_added_at_once() -> None:
+    """An ACL that denies everything, on both subnets: packets and answers, in and out."""
+    found = judged(guarded(REST, REST_OUT, at="both"))
+    lines = (found.fix or "").splitlines()
+    ways = sorted(line.split()[5] for line in lines)
+    assert ways == ["--egress", "--egress", "--ingress", "--ingress"]
+    assert len(set(lines)) == 4
+
+
 def test_answers_need_the_ephemeral_ports() -> None:
     """What lets no answer out is mended outbound, for ports 1024 to 65535."""
     found = judged(guarded(ALL_IN, entry(100, HTTPS, egress=True), REST_OUT))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exporter.model import Expected, Known, Traffic
+from exporter.model import Expected, Known, Listener, LoadBalancer, Traffic
 from tests.analysis.lab import DENIED, NOW
 from tests.analysis.pair import CLIENT, Pair, pair
 
@@ -147,7 +147,7 @@ def test_a_service_without_a_load_balancer() -> None:
 
 @pytest.mark.parametrize(
     ("state", "status"),
-    [("active", "pass"), ("active_impaired", "pass"), ("provisioning", "warn"), ("failed", "fail")],
+    [("active", "pass"), ("active_impaired", "warn"), ("provisioning", "warn"), ("failed", "fail")],
 )
 def test_the_state_of_the_load_balancer(state: str, status: str) -> None:
     """One that AWS could not set up listens to nobody."""
@@ -156,14 +156,131 @@ def test_the_state_of_the_load_balancer(state: str, status: str) -> None:
     assert estate.of_service("nlb_listener").status == status
 
 
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [("active", "pass"), ("active_impaired", "warn"), ("provisioning", "warn"), ("failed", "fail")],
+)
+def test_the_state_of_a_gateway_load_balancer(state: str, status: str) -> None:
+    """No check of listeners concerns it: what is said of targets says it."""
+    estate = pair(types=("GatewayLoadBalancer",))
+    estate.provider.change("load_balancers", estate.balancer, state=state)
+    assert estate.of_service("nlb_targets").status == status
+
+
+def two_balancers(estate: Pair, *listeners: Listener, state: str = "active") -> LoadBalancer:
+    """Put a second load balancer behind the service, with these listeners."""
+    second = replace(estate.balancer, id=f"{estate.balancer.id}b", name="second", state=state)
+    estate.provider.add("load_balancers", second)
+    estate.provider.details["listeners"][second.id] = Known(listeners, NOW)
+    arns = (estate.balancer.id, second.id)
+    estate.service = estate.provider.change("services", estate.service, load_balancer_arns=arns)
+    return second
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "seen", "status"),
+    [
+        ("active", "failed", (TCP443,), "warn"),
+        ("active", "provisioning", (TCP443,), "warn"),
+        ("active", "active_impaired", (TCP443,), "warn"),
+        ("failed", "active", (TCP443,), "fail"),
+        ("failed", "active", ((6, 8443),), "warn"),
+        ("failed", "provisioning", (), "warn"),
+        ("failed", "failed", (), "fail"),
+    ],
+)
+def test_one_of_two_load_balancers_that_is_not_well(
+    first: str, second: str, seen: tuple[tuple[int, int], ...], status: str
+) -> None:
+    """The other one serves, as far as it listens where the clients come to."""
+    estate = pair()
+    (listener,) = estate.provider.details["listeners"][estate.balancer.id].value  # type: ignore[union-attr]
+    # The second one listens elsewhere where the first is the one that is broken.
+    other = listener if first == "active" else replace(listener, port=8443)
+    two_balancers(estate, other, state=second)
+    estate.provider.change("load_balancers", estate.balancer, state=first)
+    estate.seen(CLIENT, ports=seen)
+    assert estate.of_service("nlb_listener").status == status
+
+
+@pytest.mark.parametrize(
+    ("seen", "configured", "status"),
+    [
+        ((), (), "warn"),
+        ((TCP443,), (), "warn"),
+        (((6, 8443),), (), "fail"),
+        ((TCP443, (6, 8443)), (), "warn"),
+        ((), (8443,), "fail"),
+    ],
+)
+def test_one_of_two_listeners_that_forwards_to_nothing(
+    seen: tuple[tuple[int, int], ...], configured: tuple[int, ...], status: str
+) -> None:
+    """It serves nobody: who comes there gets no answer, and the fix is to let it forward."""
+    estate = pair()
+    estate.listen(("TCP", 443), ("TCP", 8443))
+    listeners = estate.provider.details["listeners"]
+    one, other = listeners[estate.balancer.id].value  # type: ignore[union-attr]
+    listeners[estate.balancer.id] = Known((one, replace(other, target_group_arns=())), NOW)
+    estate.seen(CLIENT, ports=seen)
+    if configured:
+        estate.consumer.expected[estate.endpoint.id] = Expected(ports=configured)
+    found = estate.of_service("nlb_listener")
+    assert found.status == status
+    assert "TCP 8443 > Edit listener" in (found.fix or "")
+
+
+@pytest.mark.parametrize(
+    ("seen", "client", "answered", "status", "command"),
+    [
+        ((TCP443,), CLIENT, False, "fail", True),
+        (((6, 80),), CLIENT, False, "fail", True),
+        (((6, 9200),), CLIENT, False, "fail", True),
+        ((TCP443, TCP22), CLIENT, False, "fail", True),
+        ((TCP22,), CLIENT, False, "warn", False),
+        (((6, 3389),), CLIENT, False, "warn", False),
+        (SCAN, CLIENT, False, "warn", False),
+        ((TCP443,), "203.0.113.9", False, "warn", False),
+        ((TCP443,), CLIENT, True, "warn", False),
+    ],
+    ids=[
+        "https",
+        "http",
+        "a high port",
+        "https and one probe",
+        "a probe of SSH",
+        "a probe of remote desktop",
+        "a scan",
+        "a stranger",
+        "something answered",
+    ],
+)
+def test_what_was_seen_may_have_been_a_scan(
+    seen: tuple[tuple[int, int], ...], client: str, answered: bool, status: str, command: bool
+) -> None:
+    """Only what an own client surely means fails, and no listener is added for a probe."""
+    estate = pair()
+    estate.listen(("TCP", 8443))
+    estate.seen(client, ports=seen, answered=answered)
+    found = estate.of_service("nlb_listener")
+    assert found.status == status
+    assert ("create-listener" in (found.fix or "")) == command
+    assert estate.status_on_endpoint("nlb_listener") == status
+
+
+def test_a_probe_beside_a_configured_port() -> None:
+    """A port below 1024 is added by a command where the configuration names it."""
+    estate = pair()
+    estate.seen(CLIENT, ports=(TCP22,))
+    estate.consumer.expected[estate.endpoint.id] = Expected(ports=(22,))
+    found = estate.of_service("nlb_listener")
+    assert (found.status, "--port 22 " in (found.fix or "")) == ("fail", True)
+
+
 def test_one_of_two_load_balancers_without_a_listener() -> None:
     """The other one answers: redundancy is lost."""
     estate = pair()
-    second = replace(estate.balancer, id=f"{estate.balancer.id}b", name="second")
-    estate.provider.add("load_balancers", second)
-    estate.provider.details["listeners"][second.id] = Known((), NOW)
-    arns = (estate.balancer.id, second.id)
-    estate.service = estate.provider.change("services", estate.service, load_balancer_arns=arns)
+    second = two_balancers(estate)
     found = estate.of_service("nlb_listener")
     assert (found.status, found.resources[0]) == ("warn", second.id)
 
@@ -200,3 +317,14 @@ def blind(estate: Pair, part: str) -> None:
         estate.provider.instead[part] = DENIED
     else:
         details.update(dict.fromkeys(details, DENIED))
+
+
+def test_whose_the_clients_are_is_not_known() -> None:
+    """While some account's subnets could not be listed, a client may be one of them."""
+    estate = pair()
+    estate.listen(("TCP", 8443))
+    estate.seen("10.77.0.9")
+    estate.provider.instead["subnets"] = DENIED
+    assert estate.of_service("nlb_listener").status == "unknown"
+    estate.seen(CLIENT)
+    assert estate.of_service("nlb_listener").status == "fail"

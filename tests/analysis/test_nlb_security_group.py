@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from exporter.analysis.rules import protocol_name
 from exporter.model import Expected, Rejected, Route, Traffic
 from tests.analysis.lab import DENIED, NOW, PROVIDER, Lab, rule
 from tests.analysis.pair import CLIENT, Pair, pair
@@ -356,3 +357,30 @@ def test_the_collector_of_flow_logs_is_switched_off() -> None:
     networks = (ip_network("10.1.9.0/24"),)
     estate.consumer.expected[estate.endpoint.id] = Expected(clients=networks)
     assert estate.of_service(CHECK, off=("flow_logs",)).status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("service", "endpoint", "of_service", "on_endpoint"),
+    [
+        (("ipv4",), "ipv4", "fail", "fail"),
+        (("dualstack",), "ipv4", "fail", "fail"),
+        (("ipv4", "ipv6"), "dualstack", "fail", "fail"),
+        (("ipv4",), "service-defined", "fail", "unknown"),
+        (("ipv9",), "ipv4", "unknown", "fail"),
+        (("ipv4", "ipv9"), "ipv9", "unknown", "unknown"),
+        ((), "ipv4", "fail", "fail"),
+        ((), "", "fail", "fail"),
+    ],
+)
+def test_address_families(
+    service: tuple[str, ...], endpoint: str, of_service: str, on_endpoint: str
+) -> None:
+    """Both are asked of dualstack; a word that is not known here leaves open who may come."""
+    estate = guarded(ip_address_types=service, endpoint={"ip_address_type": endpoint})
+    assert estate.of_service(CHECK).status == of_service
+    assert estate.status_on_endpoint(CHECK) == on_endpoint
+
+
+def test_a_protocol_that_is_no_number() -> None:
+    """A rule's protocol is told as AWS says it, whatever it is."""
+    assert protocol_name("²") == "²"

@@ -181,6 +181,19 @@ def test_a_target_that_is_registered_for_all_zones() -> None:
     assert estate.of_service("nlb_targets").status == "pass"
 
 
+@pytest.mark.parametrize(
+    ("state", "status"), [("healthy", "pass"), ("unhealthy", "fail"), ("unavailable", "unknown")]
+)
+def test_an_application_load_balancer_as_target(state: str, status: str) -> None:
+    """AWS names no zone of it: it is asked from every zone of the load balancer."""
+    estate = pair()
+    estate.provider.change("target_groups", estate.group, target_type="alb")
+    arn = estate.balancer.id.replace("/net/", "/app/")
+    targets = (Target(arn, 443, "", state),)
+    estate.provider.details["target_health"][estate.group.id] = Known(targets, NOW)
+    assert estate.of_service("nlb_targets").status == status
+
+
 def test_a_target_in_no_known_zone() -> None:
     """It may be in the zone that has no other: that is not known."""
     estate = pair()

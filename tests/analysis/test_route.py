@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 import pytest
@@ -76,13 +76,34 @@ def unseen_client() -> Net:
     return estate
 
 
+def six() -> Net:
+    estate = net()
+    estate.told("2001:db8::/64")
+    return estate
+
+
 def denied(part: str) -> Net:
     estate = seen()
     estate.lab.instead[part] = DENIED
     return estate
 
 
+def twin(*, accepted: bool = False, tell: bool = False) -> Net:
+    """A network beyond a gateway, and a VPC of the same addresses that nothing joins with it."""
+    estate = net(("10.0.0.0/8",))
+    estate.lab.add_table(estate.vpc, [Route(ip_network("10.0.0.0/8"), TGW)], [estate.inner])
+    alone = estate.lab.add_vpc("10.50.0.0/16")
+    estate.lab.add_interface(estate.lab.add_subnet(alone, "10.50.1.0/24"), "10.50.1.9")
+    if accepted:
+        estate.saw(accepted=["10.50.1.9"], ports=[443])
+    if tell:
+        estate.told("10.50.1.0/24")
+    return estate
+
+
 CASES: dict[str, tuple[Callable[[], Net], str]] = {
+    "an address that a lone VPC has too, accepted": (lambda: twin(accepted=True), "pass"),
+    "a network that a lone VPC has too": (lambda: twin(tell=True), "unknown"),
     "within the VPC": (net, "pass"),
     "a client that was seen": (seen, "pass"),
     "a spoke by a transit gateway": (spoke, "unknown"),
@@ -96,6 +117,7 @@ CASES: dict[str, tuple[Callable[[], Net], str]] = {
     "another account's spoke without route": (lambda: spoke(None, PCX, elsewhere=True), "fail"),
     "a network that nobody lists": (unseen_client, "unknown"),
     "through an appliance": (more_specific, "unknown"),
+    "a told client of a family that it lacks": (six, "fail"),
     "tables denied": (lambda: denied("route_tables"), "unknown"),
     "subnets denied": (lambda: denied("subnets"), "unknown"),
 }
@@ -108,7 +130,7 @@ def test_the_way_there_and_back(name: str) -> None:
     found = judged(build())
     assert found.status == status, found
     if status == "fail":
-        assert found.resources[0].startswith("rtb-")
+        assert found.resources[0].startswith(("rtb-", "vpce-"))
         assert found.fix
 
 
@@ -161,6 +183,14 @@ def nat(cidr: str) -> Route:
     return Route(ip_network(cidr), "nat-0123456789abcdef0")
 
 
+def database_beside() -> Gateway:
+    """The routed subnet is empty; an interface of RDS's is in one that has no route."""
+    estate = gateway(routed=False)
+    lab = estate.lab
+    lab.change("interfaces", estate.client, description="RDSNetworkInterface")
+    return estate
+
+
 GATEWAYS: dict[str, tuple[Callable[[], Gateway], str]] = {
     "the clients' table leads to it": (gateway, "pass"),
     "only another subnet's table does": (lambda: gateway(routed=False), "fail"),
@@ -174,10 +204,20 @@ GATEWAYS: dict[str, tuple[Callable[[], Gateway], str]] = {
     ),
     "the route is a blackhole": (lambda: gateway(state="blackhole"), "fail"),
     "a default route beside it": (lambda: gateway(more=(nat("0.0.0.0/0"),)), "pass"),
-    "a more specific route wins": (
-        lambda: gateway(more=(nat("203.0.113.0/26"),)),
+    "a more specific route goes by NAT": (lambda: gateway(more=(nat("203.0.113.0/26"),)), "pass"),
+    "a told client's goes by NAT": (
+        lambda: gateway(more=(nat("203.0.113.0/26"),), tell=True),
         "fail",
     ),
+    "a more specific route is a blackhole": (
+        lambda: gateway(more=(replace(nat("203.0.113.0/26"), target="x-1", state="blackhole"),)),
+        "fail",
+    ),
+    "other subnets' clients go by NAT": (
+        lambda: gateway(routed=False, more=(nat("0.0.0.0/0"),)),
+        "pass",
+    ),
+    "a database beside it is no client": (database_beside, "pass"),
     "no client is seen": (lambda: gateway(clients=False), "pass"),
 }
 

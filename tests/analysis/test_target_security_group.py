@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.model import Known, Target
-from tests.analysis.lab import DENIED, NOW, PROVIDER, Lab, rule
+from tests.analysis.lab import DENIED, NOW, PROVIDER, Lab, diagnosis, rule
 from tests.analysis.pair import Pair, pair
 from tests.analysis.test_nlb_listener import blind
 
@@ -290,3 +290,37 @@ def test_a_port_of_the_target_group_stands_in_for_the_targets_own() -> None:
     found = health[estate.group.id].value  # type: ignore[union-attr]
     health[estate.group.id] = Known(tuple(replace(t, port=None) for t in found), NOW)
     assert estate.of_service(CHECK).status == "pass"
+
+
+@pytest.mark.parametrize(("egress", "status"), [(True, "pass"), (False, "fail")])
+def test_a_target_whose_interface_has_no_group(egress: bool, status: str) -> None:
+    """It lets everything in; what the load balancer's own group holds back is opened there."""
+    provider = Lab(PROVIDER)
+    theirs = provider.add_vpc("10.200.0.0/16")
+    own = provider.add_group(theirs, ("0.0.0.0/0", 443))
+    if not egress:
+        provider.drop_rules(own, egress=True)
+    estate = pair(provider=provider, theirs=theirs, nlb=own, enforces="on", target_groups=[])
+    found = estate.of_service(CHECK)
+    assert found.status == status
+    if not egress:
+        assert found.resources[0] == own.id
+        assert "authorize-security-group-egress" in (found.fix or "")
+        assert '"CidrIp":"10.200.1.20/32"' in (found.fix or "")
+
+
+@pytest.mark.parametrize("port", ["²", "٤٤٣", ""])
+def test_a_health_check_port_that_is_no_number(port: str) -> None:
+    """What is not a decimal number stands for the port of the traffic, as traffic-port does."""
+    assert targets(("10.200.0.0/16", 443), health=port).of_service(CHECK).status == "pass"
+
+
+def test_unhealthy_targets_that_let_nobody_in_are_explained_by_that() -> None:
+    """Of the two the closed group is the root cause; targets that let all in are their own."""
+    for rules, root in (([], CHECK), ([("10.200.0.0/16", 443)], "nlb_targets")):
+        estate = targets(*rules)
+        estate.health("unhealthy", "unhealthy")
+        for noun in (estate.service, estate.endpoint):
+            found = diagnosis(noun, estate.consumer, estate.provider)
+            assert found.root_cause is not None
+            assert found.root_cause.check == root
