@@ -18,7 +18,8 @@ from exporter.analysis.phrases import age
 _SERVICE = re.compile(r"com\.amazonaws\.vpce\.(?P<region>[a-z0-9-]+)\.(?P<id>vpce-svc-[0-9a-f]+)")
 # How long AWS may take to create or change an endpoint, in seconds.
 PATIENCE = 900.0
-# Older than this, one that is pending has rather been changed than is being created.
+# Older than this, one that is pending has rather been changed than is being created: just now, it
+# may be, and CloudTrail does not tell of it yet.
 _OLD = 86400.0
 _CHANGING = frozenset({"CreateVpcEndpoint", "ModifyVpcEndpoint"})
 
@@ -52,10 +53,10 @@ def _pending(case: EndpointCase) -> Judged:
         )
     # CloudTrail's moment of its creation may be seconds later.
     what = "changed" if changed and changed > (endpoint.created or 0.0) + 60 else "created"
-    if since > _OLD and what == "created" and not _trail(case):
+    if since > _OLD and what == "created":
         return unknown(
-            f"The endpoint, created {age(since)} ago, is pending: whether it was changed a moment "
-            "ago is not known, CloudTrail could not be read.",
+            f"The endpoint, created {age(since)} ago, is pending: since when is not known. "
+            "CloudTrail, which may be late by a quarter of an hour, tells of no change to it.",
             [endpoint.id],
             evidence,
         )
@@ -78,10 +79,6 @@ def _changed(case: EndpointCase) -> float | None:
     """When somebody made or changed it, as far as CloudTrail tells: that makes it pending anew."""
     found = case.world.changes.get(case.endpoint.id, ())
     return max((c.at for c in found if c.outcome == "ok" and c.event in _CHANGING), default=None)
-
-
-def _trail(case: EndpointCase) -> bool:
-    return "changes" not in case.world.facts.off and "changes" not in case.site.blind
 
 
 def _waits(case: EndpointCase) -> Judged:

@@ -164,9 +164,9 @@ def test_associations_that_may_not_be_listed() -> None:
     [
         (30 * 1440, 5, {}, (), "warn"),
         (30 * 1440, 16, {}, (), "fail"),
-        (30 * 1440, 5, {"outcome": "denied"}, (), "fail"),
-        (30 * 1440, 5, {"event": "DeleteTags"}, (), "fail"),
-        (30 * 1440, None, {}, (), "fail"),
+        (30 * 1440, 5, {"outcome": "denied"}, (), "unknown"),
+        (30 * 1440, 5, {"event": "DeleteTags"}, (), "unknown"),
+        (30 * 1440, None, {}, (), "unknown"),
         (30 * 1440, None, {}, ("changes",), "unknown"),
         (60, None, {}, ("changes",), "fail"),
         (14, 400, {}, (), "warn"),
