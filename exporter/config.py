@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from exporter import strictyaml
+from exporter.model import REGION, partition_of
 from exporter.strictyaml import ConfigError, Model
 
 __all__ = ["Config", "ConfigError", "duration", "load", "parse", "split_address"]
@@ -137,7 +138,6 @@ def _distinct_ports(value: tuple[int, ...]) -> tuple[int, ...]:
     return value
 
 
-REGION = r"[a-z]{2}(-[a-z]+)+-\d+"
 # What `regions: all` stands for, until the account has been asked which are enabled.
 ALL_REGIONS = ("all",)
 
@@ -152,7 +152,7 @@ AccountId = Annotated[str, BeforeValidator(_text), _like(r"\d{12}", "'1111222233
 RoleArn = Annotated[
     str,
     _like(
-        r"arn:aws(-cn|-us-gov)?:iam::\d{12}:role/[\w+=,.@/-]+",
+        r"arn:aws(-cn|-us-gov|-iso|-iso-[bef]|-eusc)?:iam::\d{12}:role/[\w+=,.@/-]+",
         "arn:aws:iam::111122223333:role/privatelink-exporter",
     ),
 ]
@@ -163,17 +163,6 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Ports = Annotated[tuple[Port, ...], AfterValidator(_distinct_ports)]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(network)]
 TagValues = Annotated[tuple[str, ...], BeforeValidator(_one_or_several)]
-
-
-def partition_of(region: str) -> str:
-    """Return the partition that a Region is in.
-
-    https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
-    """
-    for prefix, partition in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov")):
-        if region.startswith(prefix):
-            return partition
-    return "aws"
 
 
 class Account(Model):

@@ -19,7 +19,7 @@ from exporter.changes import ChangeQueue, Following
 from exporter.config import Account, Config
 from exporter.connectivity import Dialer, calls, listeners
 from exporter.dns import Line, Pace, Prober, Server, Unreachable, servers
-from exporter.facts import expected
+from exporter.facts import Configured
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed
 from exporter.flowlogs.ingest import Ingest, Report
@@ -390,8 +390,10 @@ class Daemon:
             return missing
         listening = listeners(filter(None, map(self._publisher.listed, self._publisher.scopes())))
 
+        configured = Configured(self._config.endpoints)
+
         def ports(endpoint: Endpoint) -> tuple[int, ...]:
-            told = expected(self._config.endpoints, endpoint).ports
+            told = configured.expected(endpoint).ports
             return ports_of(endpoint.service_name, told, listening.get(endpoint.service_name, ()))
 
         wanted = calls(seen, reach, ports, self._config.collectors.connectivity.tls_ports)

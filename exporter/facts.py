@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from heapq import merge
 from ipaddress import ip_address
+from operator import itemgetter
 
 from exporter.config import EndpointSettings
 from exporter.flowlogs import attribute
@@ -39,7 +41,10 @@ _NAMING = frozenset({"accounts", "inventory"})
 def facts(world: World) -> Facts:
     """Return what the World knows, a Site for each account and Region."""
     blind = _blind(world)
-    sites = (_site(world, estate, blind.get(estate.scope, {})) for estate in world.estates)
+    configured = Configured(world.configured)
+    sites = (
+        _site(world, estate, blind.get(estate.scope, {}), configured) for estate in world.estates
+    )
     return Facts(world.as_of, tuple(sites), world.off, world.reachable, _closed(world))
 
 
@@ -57,7 +62,7 @@ def unmatched(world: World) -> tuple[str, ...]:
     return tuple(i for i in wanted if i not in there)
 
 
-def _site(world: World, estate: Estate, blind: Mapping[str, str]) -> Site:
+def _site(world: World, estate: Estate, blind: Mapping[str, str], configured: Configured) -> Site:
     lookups: dict[str, tuple[Lookup, ...]] = {}
     for lookup in estate.lookups:
         lookups[lookup.endpoint_id] = (*lookups.get(lookup.endpoint_id, ()), lookup)
@@ -73,21 +78,33 @@ def _site(world: World, estate: Estate, blind: Mapping[str, str]) -> Site:
         {endpoint.id: told.traffic(endpoint) for endpoint in endpoints},
         dials,
         estate.changes,
-        expected={
-            e.id: said for e in endpoints if (said := expected(world.configured, e)) != Expected()
-        },
+        expected={e.id: said for e in endpoints if (said := configured.expected(e)) != Expected()},
         blind=blind,
     )
 
 
-def expected(configured: Iterable[EndpointSettings], endpoint: Endpoint) -> Expected:
-    """Return what the configuration says: of entries that match the later one, field by field."""
-    said: dict[str, object] = {}
-    for entry in configured:
-        if entry.match.matches(endpoint.id, endpoint.tags):
-            fields = entry.model_fields_set - {"match"}
-            said |= {field: getattr(entry, field) for field in fields}
-    return Expected(**said)  # type: ignore[arg-type]  # its fields have the configuration's names
+class Configured:
+    """What the configuration says of endpoints, to be found by their ids."""
+
+    def __init__(self, configured: Iterable[EndpointSettings]) -> None:
+        self._by_id: dict[str, list[tuple[int, EndpointSettings]]] = {}
+        # Those that are for tags alone may be of any endpoint.
+        self._by_tags: list[tuple[int, EndpointSettings]] = []
+        for number, entry in enumerate(configured):
+            of = self._by_tags
+            if entry.match.id is not None:
+                of = self._by_id.setdefault(entry.match.id, [])
+            of.append((number, entry))
+
+    def expected(self, endpoint: Endpoint) -> Expected:
+        """Return what is said of an endpoint: by the later entry that matches, field by field."""
+        own = self._by_id.get(endpoint.id, ())
+        said: dict[str, object] = {}
+        for _, entry in merge(own, self._by_tags, key=itemgetter(0)):
+            if entry.match.matches(endpoint.id, endpoint.tags):
+                fields = entry.model_fields_set - {"match"}
+                said |= {field: getattr(entry, field) for field in fields}
+        return Expected(**said)  # type: ignore[arg-type]  # its fields have the configuration's names
 
 
 def _closed(world: World) -> Mapping[Scope, str]:

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from exporter import metrics as m
 from exporter.config import EndpointSettings, tag_label
-from exporter.facts import expected
+from exporter.facts import Configured
 from exporter.flowlogs import attribute, tally
 from exporter.metrics import Metric, Sample
 from exporter.model import (
@@ -235,7 +235,8 @@ def _rejects(
     noted = estate.report.noted
     accepted = {(p.endpoint_id, p.protocol, p.port) for p in noted.accepted}
     recent: Counter[tuple[str, str, str]] = Counter()
-    told = {i: expected(configured, endpoint).ports for i, endpoint in endpoints.items()}
+    by_id = Configured(configured)
+    told = {i: by_id.expected(endpoint).ports for i, endpoint in endpoints.items()}
     for (endpoint_id, minute, protocol, port), count in noted.recent.items():
         if endpoint_id not in endpoints:
             continue

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.config import EndpointSettings, parse
-from exporter.facts import facts, unmatched
+from exporter.facts import Configured, facts, unmatched
 from exporter.flowlogs import attribute
 from exporter.flowlogs.attribute import Allowed
 from exporter.flowlogs.ingest import Report
@@ -229,6 +229,22 @@ def test_what_is_configured_of_an_endpoint(tags: dict[str, str], expected: Expec
     inventory = replace(inventory, endpoints=known)
     found = site(replace(world(inventory=inventory), configured=configured()))
     assert found.expected == {ENDPOINT.id: expected}
+
+
+@pytest.mark.parametrize(
+    ("entries", "ports"),
+    [
+        ("{match: {id: vpce-0a1}, ports: [1]}, {match: {tags: {a: [b]}}, ports: [2]}", (2,)),
+        ("{match: {tags: {a: [b]}}, ports: [2]}, {match: {id: vpce-0a1}, ports: [1]}", (1,)),
+        ("{match: {id: vpce-0a1, tags: {a: [c]}}, ports: [1]}", ()),
+        ("{match: {id: vpce-0a1, tags: {a: [b]}}, ports: [1]}", (1,)),
+        ("{match: {id: vpce-0a9}, ports: [1]}, {match: {tags: {a: [c]}}, ports: [2]}", ()),
+    ],
+)
+def test_entries_by_id_and_by_tags(entries: str, ports: tuple[int, ...]) -> None:
+    """The order of the configuration counts, whatever an entry matches by."""
+    found = Configured(configured(f"endpoints: [{entries}]"))
+    assert found.expected(replace(ENDPOINT, tags={"a": "b"})).ports == ports
 
 
 def test_a_later_entry_may_take_back() -> None:

@@ -16,7 +16,7 @@ ALLOWED = {
     "metrics": set(),
     "log": set(),
     "strictyaml": set(),
-    "config": {"strictyaml"},
+    "config": {"model", "strictyaml"},
     "store": {"model"},
     "aws": {"config", "model"},
     "exposition": {"metrics"},

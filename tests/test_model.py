@@ -30,6 +30,7 @@ E = "vpce-0abc123def456789a"
         (f"*.{E}-x1y2z3w4-eu-west-1b.s3.eu-west-1.vpce.amazonaws.com", "zonal", "eu-west-1b"),
         (f"{E}-x.svc.cn-north-1.vpce.amazonaws.com.cn", "regional", None),
         (f"{E}-x-us-gov-west-1b.svc.us-gov-west-1.vpce.amazonaws.com", "zonal", "us-gov-west-1b"),
+        (f"{E}-x-eusc-de-east-1a.sqs.eusc-de-east-1.example", "zonal", "eusc-de-east-1a"),
         (f"{E}-snra-0c1.rcfg-0e.4232.vpc-lattice-rsc.eu-west-1.on.aws", "regional", None),
         ("*.execute-api.eu-west-1.amazonaws.com", "private", None),
         ("Payments.Example.com.", "private", None),

@@ -14,8 +14,8 @@ from exporter.access.operations import BY_KEY, OPERATIONS, Grant, Operation
 from exporter.access.policy import Places, document, grants_of, places_of, trust, trusted
 from exporter.aws.queues import region_of
 from exporter.aws.session import RequestKey
-from exporter.config import Config, partition_of
-from exporter.model import Scope
+from exporter.config import Config
+from exporter.model import Scope, partition_of
 from exporter.world import World
 
 Status: TypeAlias = Literal["allowed", "denied", "untested"]

@@ -149,6 +149,10 @@ class Around:
         """Return the endpoints of a VPC, of every type and state; raises Unseen."""
         return tuple(self._endpoints.get(vpc_id, ()))
 
+    def serving(self, vpc_id: str, service_name: str) -> tuple[Endpoint, ...]:
+        """Return the endpoints of a VPC for a service, of every type and state; raises Unseen."""
+        return self._serving.get((vpc_id, service_name), ())
+
     def associations(self, endpoint_id: str) -> tuple[EndpointAssociation, ...]:
         """Return what a Resource or ServiceNetwork endpoint reaches; raises Unseen."""
         return tuple(self._associations.get(endpoint_id, ()))
@@ -240,6 +244,14 @@ class Around:
         for endpoint in need(self.inventory.endpoints, "endpoints").values():
             found.setdefault(endpoint.vpc_id, []).append(endpoint)
         return found
+
+    @cached_property
+    def _serving(self) -> Mapping[tuple[str, str], tuple[Endpoint, ...]]:
+        found: dict[tuple[str, str], list[Endpoint]] = {}
+        for of_vpc in self._endpoints.values():
+            for endpoint in of_vpc:
+                found.setdefault((endpoint.vpc_id, endpoint.service_name), []).append(endpoint)
+        return {key: tuple(endpoints) for key, endpoints in found.items()}
 
     @cached_property
     def _associations(self) -> Mapping[str, list[EndpointAssociation]]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.fixes import ec2
-from exporter.analysis.judged import Judged, failed, need, not_applicable, passed, warned
+from exporter.analysis.fixes import by_its_maker, ec2
+from exporter.analysis.judged import Judged, Unseen, failed, need, not_applicable, passed, warned
 from exporter.model import Interface, Known, Subnet
 
 
@@ -32,26 +32,28 @@ def judge(case: EndpointCase) -> Judged:
             f"AWS tells no zones of {endpoint.service_name} here: those of the endpoint were not "
             "judged."
         )
-    outside = [i for i in case.interfaces if i.zone_id not in offered]
+    zones = {i.id: _zone(case, i) for i in case.interfaces}
+    outside = [i for i in case.interfaces if zones[i.id] not in offered]
+    mine = _named(case, set(zones.values()))
     evidence = [
-        f"interfaces: {_named(case, {i.zone_id for i in case.interfaces})}",
+        f"interfaces: {mine}",
         f"{endpoint.service_name}: {_named(case, offered)}",
     ]
     if not outside:
         return passed(
-            f"The service is in every zone that the endpoint is in: {_named(case, _ids(case))}.",
+            f"The service is in every zone that the endpoint is in: {mine}.",
             [endpoint.id],
             evidence,
         )
     if len(outside) == len(case.interfaces):
         return failed(
-            f"The endpoint is in {_named(case, _ids(case))} only, the service in "
+            f"The endpoint is in {mine} only, the service in "
             f"{_named(case, offered)}: they have no zone in common.",
             [endpoint.id, *(i.id for i in outside)],
             evidence,
             _move(case, offered, outside),
         )
-    gone = _named(case, {i.zone_id for i in outside})
+    gone = _named(case, {zones[i.id] for i in outside})
     return warned(
         f"The service is not in {gone}, where {', '.join(i.id for i in outside)} of the endpoint "
         "is: the other zones carry everything.",
@@ -74,8 +76,12 @@ def _offered(case: EndpointCase) -> frozenset[str]:
     return frozenset(detail.zone_ids if detail else ())
 
 
-def _ids(case: EndpointCase) -> set[str]:
-    return {interface.zone_id for interface in case.interfaces}
+def _zone(case: EndpointCase, interface: Interface) -> str:
+    """The id of the zone that an interface is in, else of its subnet's; raises Unseen."""
+    found = interface.zone_id or case.around.subnet(interface.subnet_id).zone_id
+    if not found:
+        raise Unseen(f"the zone of {interface.id}: AWS does not tell its id")
+    return found
 
 
 def _named(case: EndpointCase, zone_ids: Iterable[str]) -> str:
@@ -87,6 +93,9 @@ def _named(case: EndpointCase, zone_ids: Iterable[str]) -> str:
 def _move(case: EndpointCase, offered: frozenset[str], outside: list[Interface]) -> str:
     """Return the command that moves the endpoint to zones of the service."""
     here = case.endpoint
+    managed = by_its_maker(here)
+    if managed:
+        return managed
     subnets: dict[str, Subnet] = {}
     for subnet in sorted(case.around.subnets(here.vpc_id), key=lambda s: s.id):
         if subnet.zone_id in offered and _families(here.ip_address_type) <= {
@@ -106,6 +115,9 @@ def _move(case: EndpointCase, offered: frozenset[str], outside: list[Interface])
 
 
 def _change(case: EndpointCase, add: list[Subnet], remove: list[Interface]) -> str | None:
+    managed = by_its_maker(case.endpoint)
+    if managed:
+        return managed
     ids = {"--add-subnet-ids": [s.id for s in add], "--remove-subnet-ids": _subnets(remove)}
     words = [word for flag, found in ids.items() if found for word in (flag, *found)]
     return ec2(

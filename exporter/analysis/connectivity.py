@@ -56,13 +56,27 @@ def judge(case: EndpointCase) -> Judged:
     dials = case.site.dials.get(endpoint.id, ())
     if not dials:
         return _nothing_tried(case)
-    found = [_port(case, of_port) for of_port in by_port(dials)]
+    found = [_port(case, of_port) for of_port in _meant(case, by_port(dials))]
     worst = min(found, key=lambda judged: _ORDER.index(judged.status))
     evidence = [line for dial in dials for line in _told(dial, case.now)]
     return Judged(worst.status, worst.summary, (endpoint.id,), tuple(evidence), worst.fix)
 
 
 _ORDER = ("fail", "unknown", "warn", "pass")
+
+
+def _meant(case: EndpointCase, ports: Sequence[Sequence[Dial]]) -> Sequence[Sequence[Dial]]:
+    """Return the ports to judge: of those that an AWS service offers clients use one."""
+    usual = ports_of(case.endpoint.service_name)
+    if case.expected.ports or len(usual) < 2:
+        return ports
+    kept = [of for of in ports if of[0].port not in usual or not _shut(of)]
+    return kept if any(of[0].port in usual for of in kept) else ports
+
+
+def _shut(dials: Sequence[Dial]) -> bool:
+    told, blind = judged(dials)
+    return not blind and all(d.problem for d in told)
 
 
 def _nothing_tried(case: EndpointCase) -> Judged:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter.analysis.fixes import aws, by_account, ec2, lines
-from exporter.model import Scope, VpcAttributes
+from exporter.analysis.fixes import aws, by_account, by_its_maker, ec2, lines
+from exporter.model import Endpoint, Scope, VpcAttributes
 
 # As JSON, which the AWS CLI takes for a structure.
 _TRUE = '{"Value":true}'
@@ -31,18 +31,18 @@ def allow_private_names(
 
 
 def enable_private_dns(
-    scope: Scope, vpc_id: str, endpoint_id: str, attributes: VpcAttributes | None, owner: str
+    scope: Scope, endpoint: Endpoint, attributes: VpcAttributes | None, owner: str
 ) -> str | None:
     """Return the commands that switch private DNS on, the VPC's attributes first."""
-    command = ec2(
+    command = by_its_maker(endpoint) or ec2(
         scope.region,
         "modify-vpc-endpoint",
         "--vpc-endpoint-id",
-        endpoint_id,
+        endpoint.id,
         "--private-dns-enabled",
-        ids=[endpoint_id],
+        ids=[endpoint.id],
     )
-    before = allow_private_names(scope, vpc_id, attributes, owner) if attributes else None
+    before = allow_private_names(scope, endpoint.vpc_id, attributes, owner) if attributes else None
     then = f"Then in account {scope.account}:" if before and owner != scope.account else None
     return lines((before, then, command))
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
+from exporter.analysis.actions import prefixes
 from exporter.analysis.case import EndpointCase
-from exporter.analysis.fixes import ec2
+from exporter.analysis.fixes import by_its_maker, ec2
 from exporter.analysis.judged import Judged, failed, need, not_applicable, passed, unknown
 
 Statement = Mapping[str, Any]
 _MOST = 3
+# So much of a policy is evidence: it may have 20,480 characters.
+_LENGTH = 500
 _WHAT = {"Action": "everything", "Resource": "everything", "Principal": "everybody"}
 
 
@@ -28,25 +32,39 @@ def judge(case: EndpointCase) -> Judged:
         return not_applicable("The endpoint has no policy: its type or its service takes none.")
     statements = _statements(endpoint.policy)
     if statements is None:
-        return unknown("The endpoint's policy cannot be read.", [endpoint.id], [endpoint.policy])
+        return unknown(
+            "The endpoint's policy cannot be read.", [endpoint.id], [_bounded(endpoint.policy)]
+        )
+    own = prefixes(endpoint.service_name)
     allows = [s for s in statements if s["Effect"] == "Allow"]
     denies = [s for s in statements if s["Effect"] == "Deny"]
-    all_denied = next((s for s in denies if _covers_all(s, endpoint.service_name)), None)
-    if all_denied is not None or not allows:
-        why = "allows nothing" if all_denied is None else "denies everything to everybody"
+    all_denied = next((s for s in denies if _covers_all(s, own)), None)
+    helping = [s for s in allows if _concerns(s, own)]
+    if all_denied is not None or not helping:
+        why = "allows nothing"
+        if all_denied is not None:
+            why = "denies everything to everybody"
+        elif allows:
+            why = f"allows nothing of {endpoint.service_name}, whose actions are {own[0]}:*"
         return failed(
             f"The endpoint's policy {why}: every call through it gets AccessDenied.",
             [endpoint.id],
-            [f"PolicyDocument: {json.dumps(all_denied or list(statements))}"],
+            [f"PolicyDocument: {_bounded(json.dumps(all_denied or list(statements)))}"],
             _reset(case),
         )
-    if not denies and any(_covers_all(s, endpoint.service_name) for s in allows):
+    if not denies and any(_covers_all(s, own) for s in allows):
         return passed("The endpoint's policy lets everything through.", [endpoint.id])
     evidence = [f"allows {_told(s)}" for s in allows] + [f"denies {_told(s)}" for s in denies]
     more = f" and {len(evidence) - _MOST} more" if len(evidence) > _MOST else ""
+    part = (
+        ""
+        if own
+        else " What the actions of its service are called is not known here: only whether the "
+        "policy denies everything (*) was judged."
+    )
     return passed(
         f"The endpoint's policy restricts: it {'; it '.join(evidence[:_MOST])}{more}. Other calls "
-        "get AccessDenied.",
+        f"get AccessDenied.{part}",
         [endpoint.id],
         evidence,
     )
@@ -61,9 +79,13 @@ def _reset(case: EndpointCase) -> str | None:
         "--reset-policy",
         ids=[case.endpoint.id],
     )
-    return command and (
-        "If an earlier policy is known, put that back, with --policy-document. This lets "
-        f"everything through, as a new endpoint does:\n{command}"
+    managed = by_its_maker(case.endpoint)
+    return managed or (
+        command
+        and (
+            "If an earlier policy is known, put that back, with --policy-document. This lets "
+            f"everything through, as a new endpoint does:\n{command}"
+        )
     )
 
 
@@ -81,14 +103,14 @@ def _statements(policy: str) -> tuple[Statement, ...] | None:
     return tuple(every)
 
 
-def _covers_all(statement: Statement, service_name: str) -> bool:
+def _covers_all(statement: Statement, own: tuple[str, ...]) -> bool:
     """Whether it is of every call, whoever makes it: not where it names an exception or condition.
 
-    All actions of the endpoint's own service are all that can come.
+    All actions of the endpoint's own service, which begin so, are all that can come.
     """
     if statement.get("Condition") or any(f"Not{key}" in statement for key in _WHAT):
         return False
-    all_actions = ("*", "*:*", f"{service_name.rpartition('.')[2]}:*")
+    all_actions = ("*", "*:*", *(f"{prefix}:*" for prefix in own[:1]))
     principal = statement.get("Principal")
     everybody = principal.get("AWS") if isinstance(principal, dict) else principal
     return (
@@ -96,6 +118,20 @@ def _covers_all(statement: Statement, service_name: str) -> bool:
         and "*" in _list(statement.get("Resource"))
         and "*" in _list(everybody)
     )
+
+
+def _concerns(statement: Statement, own: tuple[str, ...]) -> bool:
+    """Whether any action that it names may be of the service, whose actions begin so."""
+    if not own or "NotAction" in statement:
+        return True
+    return any(
+        not colon or any(fnmatchcase(prefix, begin) for prefix in own)
+        for begin, colon, _ in (a.lower().partition(":") for a in _list(statement.get("Action")))
+    )
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= _LENGTH else f"{text[: _LENGTH - 1]}…"
 
 
 def _told(statement: Statement) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from exporter.analysis import associations
 from exporter.analysis.case import EndpointCase, ServiceCase
-from exporter.analysis.fixes import ec2
+from exporter.analysis.fixes import by_its_maker, ec2
 from exporter.analysis.judged import Judged, failed, need, passed, unknown, warned
 from exporter.analysis.phrases import age
 
@@ -17,6 +18,10 @@ from exporter.analysis.phrases import age
 _SERVICE = re.compile(r"com\.amazonaws\.vpce\.(?P<region>[a-z0-9-]+)\.(?P<id>vpce-svc-[0-9a-f]+)")
 # How long AWS may take to create or change an endpoint, in seconds.
 PATIENCE = 900.0
+# Older than this, one that is pending has rather been changed than is being created: just now, it
+# may be, and CloudTrail does not tell of it yet.
+_OLD = 86400.0
+_CHANGING = frozenset({"CreateVpcEndpoint", "ModifyVpcEndpoint"})
 
 
 def judge(case: EndpointCase) -> Judged:
@@ -25,7 +30,7 @@ def judge(case: EndpointCase) -> Judged:
     need(case.site.inventory.endpoints, "endpoints")
     state = case.endpoint.state
     if state == "available":
-        return passed("The endpoint is available.", [case.endpoint.id])
+        return associations.broken(case) or passed("The endpoint is available.", [case.endpoint.id])
     judged = _STATES.get(state)
     if judged is None:
         word = case.endpoint.aws_state or state
@@ -34,20 +39,46 @@ def judge(case: EndpointCase) -> Judged:
 
 
 def _pending(case: EndpointCase) -> Judged:
+    """Judge how long it has been pending: since it was created, or changed for the last time."""
     endpoint = case.endpoint
-    since = None if endpoint.created is None else case.now - endpoint.created
+    changed = _changed(case)
+    begun = max((at for at in (endpoint.created, changed) if at is not None), default=None)
+    since = 0.0 if begun is None else case.now - begun
     evidence = _evidence(case)
-    if since is not None and since > PATIENCE:
+    if begun is None:
+        return unknown(
+            "The endpoint is being created or changed; AWS does not say since when.",
+            [endpoint.id],
+            evidence,
+        )
+    # CloudTrail's moment of its creation may be seconds later.
+    what = "changed" if changed and changed > (endpoint.created or 0.0) + 60 else "created"
+    if since > _OLD and what == "created":
+        return unknown(
+            f"The endpoint, created {age(since)} ago, is pending: since when is not known. "
+            "CloudTrail, which may be late by a quarter of an hour, tells of no change to it.",
+            [endpoint.id],
+            evidence,
+        )
+    if since > PATIENCE:
         return failed(
-            f"The endpoint was created {age(since)} ago and is still pending.",
+            f"The endpoint was {what} {age(since)} ago and is still pending.",
             [endpoint.id],
             evidence,
             _steps(
                 _of_endpoint(case, "describe-vpc-endpoints"),
-                "Where nothing is changing it, delete it and create it anew, or ask AWS Support.",
+                by_its_maker(endpoint)
+                or "Where nothing is changing it, delete it and create it anew, or ask AWS "
+                "Support.",
             ),
         )
     return warned("The endpoint is being created or changed.", [endpoint.id], evidence)
+
+
+def _changed(case: EndpointCase) -> float | None:
+    """When somebody made or changed it, as far as CloudTrail tells: that makes it pending anew."""
+    found = case.world.changes.get(case.endpoint.id, ())
+    return max((c.at for c in found if c.outcome == "ok" and c.event in _CHANGING), default=None)
 
 
 def _waits(case: EndpointCase) -> Judged:
@@ -93,7 +124,8 @@ def _failed(case: EndpointCase) -> Judged:
         "AWS could not create the endpoint" + (f": {why}" if why else "."),
         [endpoint.id],
         _evidence(case),
-        _steps(
+        by_its_maker(endpoint)
+        or _steps(
             "Mend what AWS names, then delete the endpoint and create it anew:",
             _of_endpoint(case, "delete-vpc-endpoints"),
         ),
@@ -109,29 +141,12 @@ def _expired(case: EndpointCase) -> Judged:
         "The request to connect has expired: the provider did not accept it in time.",
         [endpoint.id],
         _evidence(case),
-        _steps(
+        by_its_maker(endpoint)
+        or _steps(
             "An expired request cannot be accepted any more. Create the endpoint anew, with the "
             f"same subnets and groups, have {owner} accept it, and remove this one:",
             _of_endpoint(case, "delete-vpc-endpoints"),
         ),
-    )
-
-
-def _partial(case: EndpointCase) -> Judged:
-    associations = need(case.site.inventory.endpoint_associations, "endpoint associations")
-    broken = [
-        a
-        for a in associations.values()
-        if a.endpoint_id == case.endpoint.id and a.accessibility.lower() != "accessible"
-    ]
-    return warned(
-        f"The endpoint is partly available: {len(broken)} of its associations "
-        f"do{'es' * (len(broken) == 1)} not work.",
-        [case.endpoint.id, *(a.id for a in broken)],
-        [
-            f"{a.id}: {a.accessibility}" + (f", {a.failure}" if a.failure else "")
-            for a in sorted(broken, key=lambda a: a.id)
-        ],
     )
 
 
@@ -141,7 +156,7 @@ _STATES: Mapping[str, Callable[[EndpointCase], Judged]] = {
     "rejected": _rejected,
     "failed": _failed,
     "expired": _expired,
-    "partial": _partial,
+    "partial": associations.partial,
 }
 
 

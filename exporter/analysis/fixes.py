@@ -12,12 +12,12 @@ from collections.abc import Iterable
 
 from exporter.analysis.clients import Port
 from exporter.analysis.rules import protocol_name
-from exporter.model import Network
+from exporter.model import REGION, Endpoint, Network
 
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html
 _ID = re.compile(r"(?:[a-z]+-)+[0-9a-f]{3,40}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
-_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d+")
+_REGION = re.compile(REGION)
 
 
 def ec2(region: str, operation: str, *arguments: str, ids: Iterable[str]) -> str | None:
@@ -35,6 +35,16 @@ def aws(
     if not _REGION.fullmatch(region) or not all(_ID.fullmatch(i) for i in ids):
         return None
     return shlex.join(["aws", service, operation, *arguments, "--region", region])
+
+
+def by_its_maker(endpoint: Endpoint) -> str | None:
+    """Return where to change an endpoint that another AWS service made; None for any other.
+
+    AWS refuses to change or delete it otherwise.
+    """
+    if not endpoint.requester_managed:
+        return None
+    return f"{endpoint.id} is managed by the service that made it: change it there."
 
 
 def open_group(

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.fixes import ec2
 from exporter.analysis.judged import Judged, need, not_applicable, passed, unknown, warned
-from exporter.model import ACTIONS, Action, FlowLog, Interface
+from exporter.model import ACTIONS, Action, FlowLog, Interface, partition_of
 
 # Everything that is counted by, and what people look for.
 FORMAT = " ".join(
@@ -98,8 +98,6 @@ def _told(case: EndpointCase, flow_log: FlowLog) -> str:
 def _create(case: EndpointCase, interfaces: Iterable[Interface]) -> str | None:
     """Return the command that has these interfaces logged, to a log group of their own."""
     account, region = case.scope.account, case.scope.region
-    others = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
-    partition = next((name for start, name in others if region.startswith(start)), "aws")
     ids = [interface.id for interface in interfaces]
     command = ec2(
         region,
@@ -109,7 +107,10 @@ def _create(case: EndpointCase, interfaces: Iterable[Interface]) -> str | None:
         *("--traffic-type", "ALL", "--max-aggregation-interval", "60"),
         *("--log-destination-type", "cloud-watch-logs"),
         *("--log-group-name", f"flow-logs/{case.endpoint.id}"),
-        *("--deliver-logs-permission-arn", f"arn:{partition}:iam::{account}:role/flow-logs"),
+        *(
+            "--deliver-logs-permission-arn",
+            f"arn:{partition_of(region)}:iam::{account}:role/flow-logs",
+        ),
         *("--log-format", FORMAT),
         ids=[case.endpoint.id, *ids],
     )

@@ -211,7 +211,7 @@ def _routes(case: EndpointCase, table: RouteTable) -> str:
 
 def _tables(case: EndpointCase, option: str, table_ids: list[str]) -> str | None:
     endpoint_id = case.endpoint.id
-    return fixes.ec2(
+    return fixes.by_its_maker(case.endpoint) or fixes.ec2(
         case.scope.region,
         "modify-vpc-endpoint",
         "--vpc-endpoint-id",

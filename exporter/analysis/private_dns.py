@@ -9,6 +9,7 @@ from exporter.analysis import private_dns_off
 from exporter.analysis.answers import NAMELESS, names, resolvers, told, unpublished, word
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.dns_fixes import allow_private_names, shadows
+from exporter.analysis.elsewhere import no_way, out_of_reach
 from exporter.analysis.judged import (
     Judged,
     Unseen,
@@ -64,6 +65,14 @@ def judge(case: EndpointCase) -> Judged:
     elsewhere = [x for x in asked if words[id(x)] == "other"]
     if elsewhere:
         theirs = dict.fromkeys(others[a] for x in elsewhere for a in x.answers if a in others)
+        lost = out_of_reach(case, elsewhere, others)
+        if lost:
+            return unknown(
+                f"{names(elsewhere)} leads to another endpoint of the same service. "
+                f"{no_way(case, lost)}.",
+                [endpoint.id, *lost],
+                map(told, elsewhere),
+            )
         return warned(
             f"{names(elsewhere)} leads to {', '.join(theirs)}, another endpoint of the same "
             "service: clients go past this one.",
@@ -118,10 +127,14 @@ def _forbidden(
 
 def _wrong(case: EndpointCase, wrong: list[Lookup]) -> Judged:
     endpoint = case.endpoint
-    if _unproven(case):
+    unproven = _unproven(case)
+    # That the name is nowhere is the lack of proof; what answers for it leads clients astray.
+    astray = [x for x in wrong if x.answers] if endpoint.state == "available" else []
+    if unproven and not astray:
         return not_applicable(
             f"The provider has not proven that {names(wrong)} is theirs: its own check judges that."
         )
+    wrong = astray if unproven else wrong
     # Until it is published, the name leads to the public, or nowhere.
     if not any(word(x) == "foreign" for x in wrong):
         early = unpublished(endpoint, wrong)
@@ -129,12 +142,23 @@ def _wrong(case: EndpointCase, wrong: list[Lookup]) -> Judged:
             return early
     answers = dict.fromkeys(str(a) for x in wrong for a in x.answers)
     where = f"leads to {', '.join(answers)}" if answers else "is not known"
+    fix = shadows(case.scope, endpoint.vpc_id, names(wrong))
+    lapsed = f" The provider has not proven that {names(wrong)} is theirs." if unproven else ""
+    if unproven:
+        owner = (
+            f"account {case.provider.scope.account}"
+            if case.provider
+            else f"the owner of {endpoint.service_name}"
+        )
+        fix = "\n".join(
+            text for text in (f"Have {owner} prove that {names(wrong)} is theirs.", fix) if text
+        )
     return failed(
         f"Private DNS is on, but {names(wrong)} {where} when {resolvers(wrong)} is asked for it "
-        f"in {endpoint.vpc_id}.",
+        f"in {endpoint.vpc_id}.{lapsed}",
         [endpoint.id, endpoint.vpc_id],
         map(told, wrong),
-        shadows(case.scope, endpoint.vpc_id, names(wrong)),
+        fix,
     )
 
 

@@ -6,9 +6,13 @@ https://docs.aws.amazon.com/whitepapers/latest/building-scalable-secure-multi-vp
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from exporter.analysis.answers import Word, names, resolvers, told, word
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.dns_fixes import enable_private_dns
+from exporter.analysis.elsewhere import no_way, out_of_reach
 from exporter.analysis.judged import (
     Judged,
     Unseen,
@@ -20,6 +24,7 @@ from exporter.analysis.judged import (
 )
 from exporter.model import Endpoint, Lookup, last_known
 
+T = TypeVar("T")
 _EVIDENCE = "DescribeVpcEndpoints: PrivateDnsEnabled false"
 
 
@@ -65,6 +70,14 @@ def judge(case: EndpointCase) -> Judged:
     past = [x for x in asked if x not in led]
     if not past:
         theirs = dict.fromkeys(others[a] for x in led for a in x.answers if a in others)
+        lost = out_of_reach(case, having("other"), others)
+        if lost:
+            return unknown(
+                f"Private DNS is off, and {resolvers(led)} leads {names(led)} to another endpoint "
+                f"of the same service. {no_way(case, lost)}.",
+                [endpoint.id, *lost],
+                [_EVIDENCE, *map(told, led)],
+            )
         return passed(
             f"Private DNS is off, and {resolvers(led)} leads {names(led)} to "
             f"{', '.join(theirs) or endpoint.id} all the same.",
@@ -132,17 +145,29 @@ def _alone(case: EndpointCase, known: tuple[str, ...]) -> Judged:
 def _sibling(case: EndpointCase) -> Endpoint | None:
     """Another endpoint in the VPC that has private DNS for the same service: two cannot."""
     here = case.endpoint
-    return next(
-        (
-            e
-            for e in case.around.endpoints(here.vpc_id)
-            if e.private_dns_enabled
-            and not e.private_dns_inbound_only
-            and e.service_name == here.service_name
-            and e.state == "available"
+    return _once(
+        case,
+        ("sibling", here.vpc_id, here.service_name),
+        lambda: next(
+            (
+                e
+                for e in case.around.serving(here.vpc_id, here.service_name)
+                if e.private_dns_enabled
+                and not e.private_dns_inbound_only
+                and e.state == "available"
+            ),
+            None,
         ),
-        None,
     )
+
+
+def _once(case: EndpointCase, key: tuple[str, ...], find: Callable[[], T]) -> T:
+    """Return what is found for many endpoints of a VPC together; raises what `find` raises."""
+    memo = case.around.memo
+    if key not in memo:
+        memo[key] = find()
+    found: T = memo[key]
+    return found
 
 
 def _past(case: EndpointCase, past: list[Lookup]) -> Judged:
@@ -166,7 +191,7 @@ def _switch_on(case: EndpointCase) -> str | None:
     attributes = case.site.inventory.vpc_attributes.get(here.vpc_id)
     known = last_known(attributes) if attributes else None
     owner = case.around.vpc_owner(here.vpc_id)
-    commands = enable_private_dns(case.scope, here.vpc_id, here.id, known, owner)
+    commands = enable_private_dns(case.scope, here, known, owner)
     return commands and (
         f"{commands}\nWhere it is off on purpose, say so in the exporter's configuration:\n"
         f"endpoints: [{{match: {{id: {here.id}}}, private_dns: false}}]"
@@ -191,8 +216,7 @@ def _cut_off(case: EndpointCase, public: list[Lookup]) -> Judged | None:
         ],
         enable_private_dns(
             case.scope,
-            here.vpc_id,
-            here.id,
+            here,
             last_known(attributes) if attributes else None,
             case.around.vpc_owner(here.vpc_id),
         ),
@@ -206,6 +230,10 @@ def _way_out(case: EndpointCase) -> bool:
     gateway endpoints, which take the traffic of their own service alone.
     """
     vpc_id = case.endpoint.vpc_id
+    return _once(case, ("way out", vpc_id), lambda: _leaves(case, vpc_id))
+
+
+def _leaves(case: EndpointCase, vpc_id: str) -> bool:
     tables = case.around.tables(vpc_id)
     if not any(table.main for table in tables):
         raise Unseen(f"route tables of {vpc_id}: the main one was not listed")
@@ -223,11 +251,17 @@ def _gateway_subnets(case: EndpointCase) -> tuple[Endpoint | None, list[str], li
     Raises Unseen.
     """
     here = case.endpoint
+    key = "gateway", here.vpc_id, here.service_name
+    return _once(case, key, lambda: _by_subnet(case))
+
+
+def _by_subnet(case: EndpointCase) -> tuple[Endpoint | None, list[str], list[str]]:
+    here = case.endpoint
     gateway = next(
         (
             e
-            for e in case.around.endpoints(here.vpc_id)
-            if (e.type, e.state) == ("Gateway", "available") and e.service_name == here.service_name
+            for e in case.around.serving(here.vpc_id, here.service_name)
+            if (e.type, e.state) == ("Gateway", "available")
         ),
         None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from exporter.analysis import fixes, gateway, words
 from exporter.analysis.case import EndpointCase
 from exporter.analysis.clients import sighted
-from exporter.analysis.judged import Judged, failed, passed, unknown
+from exporter.analysis.judged import Judged, failed, passed, unknown, warned
 from exporter.analysis.reach import Met, destination, meets, routes
 
 
@@ -91,13 +91,26 @@ def _firewall(case: EndpointCase) -> Judged:
         for route in table.routes
         if route.target == endpoint.id
     ]
+    none = f"DescribeRouteTables: no route of {endpoint.vpc_id} has it as its target"
+    to_it = (
+        "Route what is to be inspected to it: in the console under VPC, Route tables, the table of "
+        f"the clients' subnets, Edit routes, target {endpoint.id}."
+    )
+    if not leading and endpoint.requester_managed:
+        # AWS Network Firewall makes its endpoints before anybody routes to them.
+        return warned(
+            f"No route of {endpoint.vpc_id} leads to {endpoint.id}, which another service made: it "
+            "gets no packets, which may be meant while that is being set up.",
+            [endpoint.id, endpoint.vpc_id],
+            ["DescribeVpcEndpoints: RequesterManaged true", none],
+            to_it,
+        )
     if not leading:
         return failed(
             f"No route of {endpoint.vpc_id} leads to {endpoint.id}: it gets no packets.",
             [endpoint.id, endpoint.vpc_id],
-            [f"DescribeRouteTables: no route of {endpoint.vpc_id} has it as its target"],
-            "Route what is to be inspected to it: in the console under VPC, Route tables, the "
-            f"table of the clients' subnets, Edit routes, target {endpoint.id}.",
+            [none],
+            to_it,
         )
     black = [(table, route) for table, route in leading if route.state.lower() == "blackhole"]
     if black:

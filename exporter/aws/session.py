@@ -21,8 +21,8 @@ from botocore.exceptions import BotoCoreError, NoCredentialsError
 
 from exporter import __version__
 from exporter.aws.errors import AWS_ERRORS, MALFORMED_ANSWER, outcome_of
-from exporter.config import REGION, Account, partition_of
-from exporter.model import Outcome, Scope
+from exporter.config import Account
+from exporter.model import REGION, Outcome, Scope, partition_of
 
 # A pass must end within its collector's deadline whatever AWS does, so each call gives up in time:
 # four attempts with botocore's back-off between them.
@@ -47,7 +47,16 @@ _ALWAYS = frozenset(
 )
 METADATA, METADATA_V6 = "http://169.254.169.254/", "http://[fd00:ec2::254]/"
 # A Region of each partition that is enabled in every account.
-_HOMES = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+_HOMES = {
+    "aws": "us-east-1",
+    "aws-cn": "cn-north-1",
+    "aws-us-gov": "us-gov-west-1",
+    "aws-iso": "us-iso-east-1",
+    "aws-iso-b": "us-isob-east-1",
+    "aws-iso-e": "eu-isoe-west-1",
+    "aws-iso-f": "us-isof-south-1",
+    "aws-eusc": "eusc-de-east-1",
+}
 
 
 class RequestKey(NamedTuple):

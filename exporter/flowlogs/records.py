@@ -26,6 +26,7 @@ from exporter.flowlogs.tally import (
     PACKETS,
     RECORDS,
     REJECTED_CONNECTIONS,
+    TCP,
     Port,
     Rejected,
     Tally,
@@ -119,13 +120,14 @@ class Records:
         self._accept(counted[~(rejected | client)], sums, tally)
 
     def _reject(self, rows: Ints, table: Table, tally: Tally) -> None:
-        inbound, protocol = self._inbound[rows], self.protocol[rows]
+        inbound, protocol, flags = self._inbound[rows], self.protocol[rows], self.flags[rows]
+        told = (flags >= 0) & ((protocol == TCP) | ((protocol < 0) & (flags > 0)))
         port = np.where(inbound == 1, self.target_port[rows], self.source_port[rows])
         port[(inbound < 0) | (port < 0) | (port >= 65536)] = -1
         protocol = np.where((protocol >= 0) & (protocol < 256), protocol, -1)
         sides = [SIDES[client] for client in (self.own[rows] < 0).tolist()]
-        # Only the two flags tell, and -1 that there are none.
-        flags = np.where(self.flags[rows] < 0, -1, self.flags[rows] & (SYN | ACK))
+        # Only the two flags tell, and -1 that there are none, or none of TCP's.
+        flags = np.where(told, flags & (SYN | ACK), -1)
         each = zip(
             self.sources(rows, inbound),
             port.tolist(),
@@ -171,7 +173,7 @@ class Records:
             tally.client(*each)
 
 
-PACKETS_OF = {flags: packets_of(flags) for flags in (0, SYN, ACK, SYN | ACK)} | {-1: ""}
+PACKETS_OF = {flags: packets_of(flags, TCP) for flags in (0, SYN, ACK, SYN | ACK)} | {-1: ""}
 SIDES: tuple[Side, Side] = ("endpoint", "client")
 # Floating point is exact up to here.
 _EXACT = 2**53

@@ -35,6 +35,7 @@ PORTS_A_MINUTE, PORTS_ACCEPTED = 64, 32
 CLIENTS_ACCEPTED = 16
 # The protocol and port of all the others.
 OTHER = -1, -1
+TCP = 6
 BUCKET = 900
 KEPT = 3600
 
@@ -140,7 +141,7 @@ class Tally:
             within(record.protocol, 256),
             verdict.side,
             DIRECTIONS[-1 if verdict.inbound is None else verdict.inbound],
-            packets_of(record.tcp_flags),
+            packets_of(record.tcp_flags, record.protocol),
         )
         if action == "REJECT":
             self.reject(endpoint_id, who, record.end)
@@ -220,9 +221,13 @@ class Tally:
         self.problem = {**other.problem, **self.problem}
 
 
-def packets_of(flags: int | None) -> str:
-    """Return what packets with these TCP flags, OR-ed, were for; nothing where that is not told."""
-    if flags is None:
+def packets_of(flags: int | None, protocol: int | None) -> str:
+    """Return what packets with these TCP flags, OR-ed, were for; nothing where that is not told.
+
+    Records of other protocols have 0 for flags: it says nothing of them. Where the protocol is not
+    told, flags that are set are TCP's.
+    """
+    if flags is None or not (protocol == TCP or (protocol is None and flags)):
         return ""
     if flags & SYN:
         return "syn-ack" if flags & ACK else "syn"

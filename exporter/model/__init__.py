@@ -52,6 +52,7 @@ from exporter.model.part import (
     settle,
 )
 from exporter.model.ports import is_aws_service, ports_of, tcp_ports
+from exporter.model.region import REGION, partition_of
 from exporter.model.service import (
     SERVICE_STATES,
     TARGET_STATES,
@@ -83,6 +84,7 @@ __all__ = [
     "ACTIONS",
     "ENDPOINT_STATES",
     "NO_ANSWER",
+    "REGION",
     "SERVICE_STATES",
     "STATES",
     "TARGET_STATES",
@@ -152,6 +154,7 @@ __all__ = [
     "judged",
     "last_known",
     "network_acl_of",
+    "partition_of",
     "ports_of",
     "route_table_of",
     "service_state",

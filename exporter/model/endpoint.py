@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from exporter.model.part import Scope
+from exporter.model.region import REGION
 
 # "service" is a name that is not the endpoint's: the service's own, where private DNS is off.
 NameKind: TypeAlias = Literal["regional", "zonal", "private", "service"]
@@ -142,7 +143,7 @@ class ServiceDetail:
         return () if unproven else self.private_dns_names
 
 
-_ENDPOINT_ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+(-[a-z]+-\d+)?[a-z]$")
+_ENDPOINT_ZONE = re.compile(REGION + r"(-[a-z]+-\d+)?[a-z]$")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 

@@ -7,14 +7,16 @@ from collections.abc import Iterable
 from exporter.model.service import Listener
 
 # AWS's services that are asked otherwise than by HTTPS, by the end of their names. Where the port
-# depends on how the service was set up, there is none.
+# depends on how the service was set up, there is none. Of several ports clients choose one.
 # https://docs.aws.amazon.com/keyspaces/latest/devguide/vpc-endpoints.html
 # https://docs.aws.amazon.com/ses/latest/dg/smtp-connect.html
+# https://docs.aws.amazon.com/iot/latest/developerguide/protocols.html
 # https://docs.aws.amazon.com/transfer/latest/userguide/create-server-in-vpc.html
 _OTHERWISE = {
     ".cassandra": (9142,),
     ".cassandra-fips": (9142,),
-    ".email-smtp": (587,),
+    ".email-smtp": (25, 465, 587, 2465, 2587),
+    ".iot.data": (443, 8443, 8883),
     ".transfer.server": (),
 }
 

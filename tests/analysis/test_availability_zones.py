@@ -125,3 +125,19 @@ def test_a_vpc_without_a_subnet_there() -> None:
     fix = finding("availability_zones", endpoint, lab).fix or ""
     assert "--remove-subnet-ids subnet-" in fix
     assert "--add-subnet-ids" not in fix
+
+
+@pytest.mark.parametrize(
+    ("zone", "status"), [(1, "pass"), (2, "fail"), (None, "unknown"), ("no subnet", "unknown")]
+)
+def test_an_interface_without_its_zone(zone: int | str | None, status: str) -> None:
+    """Its subnet's zone is its own; where that is not told either, nothing is compared."""
+    lab, endpoint = estate((1,), (1,))
+    (interface,) = lab.listings["interfaces"].values()
+    lab.change("interfaces", interface, zone_id="")
+    subnet = lab.listings["subnets"][interface.subnet_id]
+    lab.change("subnets", subnet, zone_id=f"euw1-az{zone}" if zone else "")
+    if zone == "no subnet":
+        del lab.listings["subnets"][subnet.id]
+    found = finding("availability_zones", endpoint, lab)
+    assert found.status == status, found

@@ -216,3 +216,21 @@ def test_it_comes_last() -> None:
     assert judged.root_cause is not None
     assert judged.root_cause.check == "connectivity"
     assert judged.verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("dials", "ports", "status"),
+    [
+        ([dial(ONE, 25, **TIMED_OUT), dial(ONE, 587)], (), "pass"),
+        ([dial(ONE, 25, **TIMED_OUT), dial(ONE, 587, **TIMED_OUT)], (), "fail"),
+        ([dial(ONE, 25, **TIMED_OUT), dial(ONE, 587, **NO_FILES)], (), "unknown"),
+        ([dial(ONE, 25, **TIMED_OUT), dial(ONE, 587)], (25, 587), "fail"),
+    ],
+)
+def test_ports_of_which_clients_use_one(
+    dials: list[Dial], ports: tuple[int, ...], status: str
+) -> None:
+    """One port of those that AWS offers suffices; all that are configured have to accept."""
+    lab, endpoint = estate(*dials, service="com.amazonaws.eu-west-1.email-smtp")
+    lab.expected[endpoint.id] = Expected(ports=ports)
+    assert finding("connectivity", endpoint, lab).status == status

@@ -163,3 +163,61 @@ def test_a_policy_of_an_old_listing() -> None:
     known = lab.inventory().endpoints
     lab.instead["endpoints"] = type(DENIED)(DENIED.reason, "denied", known)  # type: ignore[arg-type]
     assert finding("endpoint_policy", endpoint, lab).status == "unknown"
+
+
+def allow(*actions: str) -> dict[str, Any]:
+    return {**ALL, "Action": list(actions)}
+
+
+def deny(*actions: str) -> dict[str, Any]:
+    return {**DENY_ALL, "Action": list(actions)}
+
+
+@pytest.mark.parametrize(
+    ("service", "statements", "status", "words"),
+    [
+        ("ecr.api", [ALL, deny("ecr:*")], "fail", "denies everything"),
+        ("ecr.dkr", [ALL, deny("ecr:*")], "fail", "denies everything"),
+        ("ecr.api", [ALL, deny("api:*")], "pass", "restricts"),
+        ("ecr.api", [allow("ecr:*")], "pass", "everything through"),
+        ("monitoring", [ALL, deny("cloudwatch:*")], "fail", "denies everything"),
+        ("monitoring", [allow("monitoring:*")], "fail", "allows nothing of"),
+        ("logs", [ALL, deny("logs:*")], "fail", "denies everything"),
+        ("events", [allow("events:*")], "pass", "everything through"),
+        ("execute-api", [ALL, deny("execute-api:*")], "fail", "denies everything"),
+        ("s3", [allow("s3:GetObject")], "pass", "restricts"),
+        ("s3", [allow("s3-object-lambda:Get*")], "pass", "restricts"),
+        ("kms-fips", [ALL, deny("kms:*")], "fail", "denies everything"),
+        ("sqs", [allow("s3:*")], "fail", "allows nothing of com.amazonaws.eu-west-1.sqs"),
+        ("sqs", [allow("s3:*", "SQS:SendMessage")], "pass", "restricts"),
+        ("sqs", [allow("s*:*")], "pass", "restricts"),
+        ("sqs", [allow("s3:*"), {**allow(), "NotAction": "s3:*"}], "pass", "restricts"),
+        ("appmesh-envoy-management", [allow("s3:*")], "pass", "denies everything (*) was judged"),
+        ("appmesh-envoy-management", [ALL, DENY_ALL], "fail", "denies everything"),
+        ("appmesh-envoy-management", [ALL], "pass", "everything through"),
+    ],
+)
+def test_what_actions_are_called(
+    service: str, statements: list[dict[str, Any]], status: str, words: str
+) -> None:
+    """A service's actions are those of its prefix; where that is not known, the finding says so."""
+    lab = Lab()
+    endpoint = lab.add_endpoint(
+        lab.add_vpc("10.0.0.0/16"),
+        {},
+        service=f"com.amazonaws.eu-west-1.{service}",
+        policy=json.dumps({"Statement": statements}),
+    )
+    found = finding("endpoint_policy", endpoint, lab)
+    assert (found.status, words in found.summary) == (status, True), found
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 20_000, json.dumps({"Statement": {**DENY_ALL, "Sid": "x" * 9_000}})]
+)
+def test_long_policies(text: str) -> None:
+    """Evidence has the beginning of a policy, whatever its length."""
+    lab = Lab()
+    endpoint = lab.add_endpoint(lab.add_vpc("10.0.0.0/16"), {}, policy=text)
+    (one,) = finding("endpoint_policy", endpoint, lab).evidence
+    assert len(one.removeprefix("PolicyDocument: ")) == 500

@@ -122,7 +122,19 @@ def test_blind_and_switched_off() -> None:
     assert found.status == "not_applicable"
 
 
-@pytest.mark.parametrize(("region", "partition"), [("eu-west-1", "aws"), ("cn-north-1", "aws-cn")])
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("eu-west-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-iso-east-1", "aws-iso"),
+        ("us-isob-east-1", "aws-iso-b"),
+        ("eu-isoe-west-1", "aws-iso-e"),
+        ("us-isof-south-1", "aws-iso-f"),
+        ("eusc-de-east-1", "aws-eusc"),
+    ],
+)
 def test_the_command_that_logs_what_is_not_logged(region: str, partition: str) -> None:
     """It names the interfaces that lack a flow log, and a shell takes the format literally."""
     lab, endpoint = estate(Scope("222233334444", region))

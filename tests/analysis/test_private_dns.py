@@ -395,8 +395,24 @@ def test_private_dns_that_is_off(case: str) -> None:
     assert (found.status, words in found.summary) == (status, True), found
 
 
-def test_hub_and_spoke() -> None:
-    """A spoke's name that leads to the hub's endpoint, in another account, is as it should be."""
+HUB_WAYS: dict[str, tuple[Route | None, bool]] = {
+    "a transit gateway": (Route(ip_network("10.0.0.0/8"), "tgw-0123456789abcdef0"), True),
+    "a peering": (Route(ip_network("10.100.0.0/16"), "pcx-0123456789abcdef0"), True),
+    "a blackhole": (
+        Route(ip_network("10.0.0.0/8"), "tgw-0123456789abcdef0", "blackhole"),
+        False,
+    ),
+    "the internet alone": (INTERNET, False),
+    "another network": (Route(ip_network("10.99.0.0/16"), "pcx-0123456789abcdef0"), False),
+    "a list that is not known": (Route("pl-0123456789abcdef0", "tgw-0123456789abcdef0"), True),
+    "nothing": (None, False),
+}
+
+
+@pytest.mark.parametrize("by", HUB_WAYS)
+def test_hub_and_spoke(by: str) -> None:
+    """A spoke's name that leads to the hub's endpoint is as it should be where a route does too."""
+    route, leads = HUB_WAYS[by]
     hub = Lab(HUB)
     vpc = hub.add_vpc("10.100.0.0/16")
     central = hub.add_endpoint(
@@ -406,14 +422,23 @@ def test_hub_and_spoke() -> None:
         private_dns_enabled=False,
     )
     hub.answer(central, SERVICE, "10.100.1.10")
-    lab, _, spoke = estate(False, answers(SERVICE, "10.100.1.10"))
-    assert finding("private_dns", central, lab, hub).status == "pass"
+    assert finding("private_dns", central, hub).status == "pass"
+
+    def joined(lab: Lab, vpc: Vpc, _: Endpoint) -> None:
+        if route:
+            lab.add_table(vpc, [route], lab.listings["subnets"].values())
+
+    lab, _, spoke = estate(False, joined, answers(SERVICE, "10.100.1.10"))
     found = finding("private_dns", spoke, lab, hub)
-    assert (found.status, found.resources) == ("pass", (spoke.id, central.id))
+    status = "pass" if leads else "unknown"
+    assert (found.status, found.resources) == (status, (spoke.id, central.id))
     # With private DNS on in the spoke, a resolver rule may do the same: it works, past it.
-    lab, _, spoke = estate(True, answers(PRIVATE, "10.100.1.10"))
+    lab, _, spoke = estate(True, joined, answers(PRIVATE, "10.100.1.10"))
     found = finding("private_dns", spoke, lab, hub)
-    assert (found.status, central.id in found.summary) == ("warn", True)
+    status = "warn" if leads else "unknown"
+    assert (found.status, central.id in found.summary) == (status, True)
+    lab.instead["route_tables"] = DENIED
+    assert finding("private_dns", spoke, lab, hub).status == "unknown"
 
 
 def test_inbound_resolvers_only() -> None:
@@ -443,6 +468,27 @@ def test_a_name_that_the_provider_has_not_proven() -> None:
     assert finding("private_dns", endpoint, lab).status == "fail"
     unproven(lab)
     assert finding("private_dns", endpoint, lab).status == "not_applicable"
+
+
+@pytest.mark.parametrize(
+    ("state", "answer", "status"),
+    [
+        ("available", answers(PRIVATE, ELSEWHERE), "fail"),
+        ("available", answers(PRIVATE, PUBLIC), "fail"),
+        ("available", answers(PRIVATE, OWN), "pass"),
+        ("available", answers(PRIVATE, rcode="NXDOMAIN"), "not_applicable"),
+        ("available", answers(PRIVATE), "not_applicable"),
+        ("pending", answers(PRIVATE, PUBLIC), "not_applicable"),
+    ],
+)
+def test_an_answer_counts_whatever_is_proven(state: str, answer: Change, status: str) -> None:
+    """A name that leads astray is a fault where the provider's proof has lapsed, too."""
+    lab, _, endpoint = estate(True, unproven, answer, state=state)
+    found = finding("private_dns", endpoint, lab)
+    assert found.status == status, found
+    if status == "fail":
+        assert "not proven" in found.summary
+        assert "list-hosted-zones-by-vpc" in (found.fix or "")
 
 
 @pytest.mark.parametrize(

@@ -283,14 +283,24 @@ def test_the_clients_network_acl_has_to_let_packets_out_and_answers_in() -> None
 
 
 @pytest.mark.parametrize(
-    ("state", "status"), [("active", "pass"), ("blackhole", "fail"), (None, "fail")]
+    ("state", "managed", "status"),
+    [
+        ("active", False, "pass"),
+        ("blackhole", False, "fail"),
+        (None, False, "fail"),
+        ("active", True, "pass"),
+        ("blackhole", True, "fail"),
+        (None, True, "warn"),
+    ],
 )
-def test_gateway_load_balancer_endpoints(state: str | None, status: str) -> None:
-    """Packets come by a route to it, and only by one that is active."""
+def test_gateway_load_balancer_endpoints(state: str | None, managed: bool, status: str) -> None:
+    """Packets come by an active route to it; a firewall that was just made may have none yet."""
     lab = Lab(CONSUMER)
     vpc = lab.add_vpc("10.0.0.0/16")
     subnet = lab.add_subnet(vpc, "10.0.1.0/24")
-    endpoint = lab.add_endpoint(vpc, {"10.0.1.5": subnet}, type="GatewayLoadBalancer")
+    endpoint = lab.add_endpoint(
+        vpc, {"10.0.1.5": subnet}, type="GatewayLoadBalancer", requester_managed=managed
+    )
     routes = [Route(ip_network("0.0.0.0/0"), endpoint.id, state)] if state else []
     table = lab.add_table(vpc, routes, [subnet])
     found = finding("route", endpoint, lab)

@@ -285,3 +285,24 @@ def test_a_gateway_load_balancer_endpoint_has_no_groups() -> None:
     lab = Lab()
     endpoint = lab.add_endpoint(lab.add_vpc("10.0.0.0/16"), {}, type="GatewayLoadBalancer")
     assert finding("security_group", endpoint, lab).status == "not_applicable"
+
+
+@pytest.mark.parametrize(
+    ("service", "open_", "status"),
+    [
+        ("email-smtp", 465, "pass"),
+        ("email-smtp", 25, "pass"),
+        ("email-smtp", 2587, "pass"),
+        ("email-smtp", 443, "fail"),
+        ("iot.data", 8883, "pass"),
+        ("iot.data", 443, "pass"),
+        ("iot.data", 1883, "fail"),
+    ],
+)
+def test_services_with_several_ports(service: str, open_: int, status: str) -> None:
+    """Clients use one of the ports that AWS offers: that it is open suffices."""
+    for told in (False, True):
+        estate = net(("10.0.0.0/16", open_), service=f"com.amazonaws.eu-west-1.{service}")
+        if told:
+            estate.told("10.0.1.0/24")
+        assert judged(estate).status == status, (told, judged(estate))

@@ -88,7 +88,7 @@ def make_line(draw: random.Random, layout: Format, strange: float) -> bytes:
         "interface-id": draw.choice(["eni-0a1", "eni-0a2", "eni-0b1", "eni-0c1", "eni-0ff", "-"]),
         "srcport": str(draw.randrange(65536)),
         "dstport": draw.choice(["443", "80"]),
-        "protocol": "6",
+        "protocol": draw.choice(["6", "6", "6", "17", "1", "-"]),
         "packets": str(draw.randrange(1, 10**6)),
         "bytes": str(draw.choice([40, 10**9, 2**40, 2**48, 2**50])),
         "start": str(start),
@@ -189,3 +189,36 @@ def test_many_lines_tell_of_some_clients_both_ways(kernel: str) -> None:
     assert len(back_to) <= CLIENTS_ACCEPTED
     assert len(to.keys() & back_to.keys()) > CLIENTS_ACCEPTED // 2
     assert tally.clients["vpce-0b1", True] == {"10.5.0.1": BEGIN + 60}
+
+
+@pytest.mark.parametrize("code", KERNELS)
+@pytest.mark.parametrize(
+    ("protocol", "flags", "packets"),
+    [
+        ("6", "0", "other"),
+        ("6", "4", "other"),
+        ("6", "2", "syn"),
+        ("6", "18", "syn-ack"),
+        ("6", "-", ""),
+        ("17", "0", ""),
+        ("1", "0", ""),
+        ("300", "2", ""),
+        ("-", "0", ""),
+        ("-", "4", "other"),
+        ("-", "2", "syn"),
+    ],
+)
+def test_flags_are_tcp_s(code: str, protocol: str, flags: str, packets: str) -> None:
+    """Of other protocols 0 for flags does not tell what packets were for; nor of one not told."""
+    layout = from_log_format(DEFAULT + " ${tcp-flags}")
+    line = (
+        f"2 222233334444 eni-0a1 10.9.9.9 10.1.0.10 40000 514 {protocol} 1 60 {BEGIN} "
+        f"{BEGIN + 60} REJECT OK {flags}"
+    ).encode()
+    delivered = BEGIN + 600.0
+    tally = Tally()
+    reader = text.Reader(Table(JUDGES["plain"]), delivered, tally, layout, kernel=KERNELS[code])
+    reader.read([line + b"\n"])
+    for found in (tally, one_by_one([line], layout, JUDGES["plain"], delivered)):
+        ((who,),) = (sketch.counts for sketch in found.rejected.values())
+        assert who.packets == packets

@@ -10,7 +10,7 @@ enum { MOST_ENDS = 2 };
 /* Stamps from here on are milliseconds; no window carries more packets or bytes than LARGEST. */
 static const int64_t MILLISECONDS_FROM = 100000000000;
 static const int64_t LARGEST = (int64_t)1 << 48;
-enum { SYN = 2, ACK = 16, PORTS = 65536, PROTOCOLS = 256 };
+enum { SYN = 2, ACK = 16, TCP = 6, PORTS = 65536, PROTOCOLS = 256 };
 
 INLINE int64_t seconds(int64_t stamp) {
     return stamp >= MILLISECONDS_FROM ? stamp / 1000 : stamp;
@@ -180,7 +180,9 @@ INLINE int settle(const Record *record, const Verdicts *by, Ledger *to) {
         row[CLIENT] = client;
         row[OF_PROTOCOL] = record->protocol < PROTOCOLS ? record->protocol : -1;
         row[OF_PORT] = port;
-        row[OF_FLAGS] = record->flags < 0 ? -1 : record->flags & (SYN | ACK);
+        /* Other protocols have 0 for flags, which says nothing of them. */
+        bool told = record->protocol == TCP || (record->protocol < 0 && record->flags > 0);
+        row[OF_FLAGS] = told && record->flags >= 0 ? record->flags & (SYN | ACK) : -1;
         row[ENDED] = end;
         row[FROM] = to->text_size;
         row[FROM_LENGTH] = from.length;

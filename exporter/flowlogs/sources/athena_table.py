@@ -15,11 +15,11 @@ from hashlib import blake2b
 
 from exporter.flowlogs.formats import Format
 from exporter.flowlogs.sources.pushdown import QueryFailed
-from exporter.model import FlowLog
+from exporter.model import REGION, FlowLog
 
 _FLOW_LOG = re.compile(r"fl-[0-9a-f]+")
 _ACCOUNT = re.compile(r"[0-9]{12}")
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
+_REGION = re.compile(REGION)
 # What needs no quoting in a statement and means nothing in a location's template.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9_.=+@:/-]*")
