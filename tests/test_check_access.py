@@ -122,7 +122,8 @@ def test_when_time_is_up(access: Access) -> None:
     assert "accounts: the time ran out before its first pass" in ended.stdout
     ended = access.check("--timeout=1ms", "--output=json")
     assert ended.returncode == 3
-    assert json.loads(ended.stdout)["accounts"] == []
+    # Whose the credentials are may have been asked already; nothing else was.
+    assert {account["account"] for account in json.loads(ended.stdout)["accounts"]} <= {""}
     assert "accounts: the time ran out before its first pass" in ended.stderr
 
 

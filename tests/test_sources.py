@@ -128,7 +128,7 @@ def test_the_clients_side_is_counted(aws: SimulatorProcess, running: ExporterPro
 
 def test_who_was_rejected_is_named(aws: SimulatorProcess, running: ExporterProcess) -> None:
     """The endpoint whose group lacks the port names clients, port and side, most frequent first."""
-    scenario = aws.about["scenarios"]["sg-port-missing"]
+    scenario = aws.about["scenarios"]["sg-other-group"]
     rejected = running.json(f"/api/v1/endpoints/{scenario['id']}")["rejected"]
     assert rejected
     assert [r["count"] for r in rejected] == sorted((r["count"] for r in rejected), reverse=True)
