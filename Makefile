@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Much of a test is waiting: two at a time on a single core, and no more than four.
-WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 2 ] || n=2; [ $$n -lt 4 ] || n=4; echo $$n)
+# Much of a test is waiting: one more at a time than there are cores, and no more than four.
+WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); n=$$((n + 1)); [ $$n -lt 4 ] || n=4; echo $$n)
 
 .DEFAULT_GOAL := help
 .PHONY: help programs demo test prove bench bench-flowlogs lint docs lock clean

@@ -231,6 +231,7 @@ def test_a_spent_budget_stops_queries_alone(another: SimulatorProcess, tmp_path:
         assert aws.control("calls").get("athena:StartQueryExecution", 0) == asked
 
 
+@pytest.mark.prove
 @pytest.mark.timeout(120)
 def test_a_source_is_changed_while_it_runs(another: SimulatorProcess, tmp_path: Path) -> None:
     """Another source for a flow log, by reload and by restart: the daemon goes on with it."""

@@ -189,6 +189,7 @@ def content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
+@pytest.mark.prove
 def test_no_room_while_it_runs_and_when_it_starts(run: Run) -> None:
     """Without room it serves what was committed; with some again it goes on where it was."""
     with run.start() as running:
@@ -208,6 +209,7 @@ def test_no_room_while_it_runs_and_when_it_starts(run: Run) -> None:
         run.last(running)
 
 
+@pytest.mark.prove
 def test_a_store_that_is_damaged_while_it_runs(run: Run) -> None:
     """It serves what it had, leaves the file to the byte, and counts on once it is restored.
 
