@@ -215,7 +215,7 @@ class EndpointCase:
     @property
     def traffic(self) -> Traffic:
         """What flow logs tell of it."""
-        return self.site.traffic.get(self.endpoint.id, Traffic())
+        return self.site.traffic.get(self.endpoint.id, _NOTHING)
 
     @property
     def lookups(self) -> tuple[Lookup, ...]:
@@ -225,7 +225,7 @@ class EndpointCase:
     @property
     def expected(self) -> Expected:
         """What the configuration says of it."""
-        return self.site.expected.get(self.endpoint.id, Expected())
+        return self.site.expected.get(self.endpoint.id, _UNTOLD)
 
     @cached_property
     def provider(self) -> ServiceCase | None:
@@ -270,6 +270,8 @@ class ServiceCase:
         return self.service.state in ("deleting", "deleted")
 
 
+# What flow logs tell of an endpoint that none covers, and the configuration where it says nothing.
+_NOTHING, _UNTOLD = Traffic(), Expected()
 _told: set[str] = set()
 
 

@@ -107,11 +107,18 @@ class Counted:
     def _meet(self, tally: Tally) -> None:
         """Move the sample of clients to the tally."""
         counts = self._clients["count"]
-        for endpoint, inbound in np.argwhere(counts).tolist():
-            known = self._clients[endpoint, inbound]
-            texts, ends = known["text"].tolist(), known["end"].tolist()
-            for text, end in zip(texts[: known["count"]], ends, strict=False):
-                tally.client(self._table.endpoints[endpoint], text.decode(), inbound == 1, end)
+        places = np.argwhere(counts)
+        known = self._clients[tuple(places.T)]
+        each = known["count"].tolist(), known["text"].tolist(), known["end"].tolist()
+        for (endpoint, inbound), n, texts, ends in zip(places.tolist(), *each, strict=True):
+            whose = self._table.endpoints[endpoint], inbound == 1
+            # Many: made without a call of Python code for each, but where some are known already.
+            found = dict(zip(map(bytes.decode, texts[:n]), ends, strict=False))
+            if whose not in tally.clients:
+                tally.clients[whose] = found
+                continue
+            for text, end in found.items():
+                tally.client(whose[0], text, whose[1], end)
         counts[:] = 0
 
     def _add(self, tally: Tally) -> None:
