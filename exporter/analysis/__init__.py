@@ -32,7 +32,7 @@ from exporter.analysis import (
 )
 from exporter.analysis.case import WITH_INTERFACES as INTERFACES
 from exporter.analysis.case import WITH_NAMES as NAMES
-from exporter.analysis.case import C, Check, EndpointCase, ServiceCase, World
+from exporter.analysis.case import C, Check, EndpointCase, ServiceCase, World, tell
 from exporter.analysis.changes import with_changes
 from exporter.model import Diagnosis, Facts, Finding
 
@@ -88,11 +88,11 @@ def endpoint(case: EndpointCase) -> Diagnosis:
     hidden = case.world.hidden_provider(case)
     if provider and not case.gone:
         shown = (f for f in _run(SERVICE_CHECKS, provider) if f.status in _SHOWN)
-        behind = with_changes(tuple(shown), provider)
+        behind = _explained(tuple(shown), provider)
     elif hidden and not case.gone:
         behind = (Finding("service_state", "unknown", f"The service cannot be seen: {hidden}."),)
-    own = with_changes(tuple(_run(ENDPOINT_CHECKS, case)), case)
-    checks = (*own, *behind, *with_changes(tuple(_run(SYMPTOMS, case)), case))
+    own = _explained(tuple(_run(ENDPOINT_CHECKS, case)), case)
+    checks = (*own, *behind, *_explained(tuple(_run(SYMPTOMS, case)), case))
     return Diagnosis(
         case.scope,
         of.id,
@@ -108,7 +108,7 @@ def endpoint(case: EndpointCase) -> Diagnosis:
 def service(case: ServiceCase) -> Diagnosis:
     """Return the diagnosis of an endpoint service."""
     of = case.service
-    checks = with_changes(tuple(_run(SERVICE_CHECKS, case)), case)
+    checks = _explained(tuple(_run(SERVICE_CHECKS, case)), case)
     return Diagnosis(
         case.scope, of.id, "service", of.name, of.service_name, "", checks, root_cause(checks)
     )
@@ -127,3 +127,17 @@ def root_cause(checks: Iterable[Finding]) -> Finding | None:
     first = next(iter(failing), None)
     reason = EXPLAINED_BY.get(first.check) if first else None
     return next((finding for finding in failing if finding.check == reason), first)
+
+
+def _explained(
+    checks: tuple[Finding, ...], case: EndpointCase | ServiceCase
+) -> tuple[Finding, ...]:
+    """Return the findings with the changes that may be the reason; as they are where that breaks.
+
+    Evidence that cannot be given must not take the verdict away.
+    """
+    try:
+        return with_changes(checks, case)
+    except Exception as bug:  # noqa: BLE001  # told
+        tell("changes", bug)
+        return checks

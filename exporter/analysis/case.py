@@ -275,7 +275,7 @@ _NOTHING, _UNTOLD = Traffic(), Expected()
 _told: set[str] = set()
 
 
-def _tell(check: str, bug: Exception) -> None:
+def tell(check: str, bug: Exception) -> None:
     """Log a bug once, not at every publication."""
     text = f"{check}: {type(bug).__name__}: {bug}"
     if text not in _told:
@@ -316,6 +316,6 @@ class Check(Generic[C]):
             return unknown(f"Cannot be judged: {why}.")
         except Exception as bug:  # noqa: BLE001  # told, and unknown
             # One odd endpoint must not take everybody's metrics away.
-            _tell(self.name, bug)
+            tell(self.name, bug)
             what = f"{type(bug).__name__}: {bug}"
             return unknown(f"Cannot be judged: this check broke ({what}); please report it.")

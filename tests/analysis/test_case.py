@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from exporter import analysis
 from exporter.analysis.case import Check, EndpointCase, World
 from exporter.analysis.judged import Judged, Unseen, passed
 from tests.analysis.lab import facts, finding
@@ -49,3 +50,14 @@ def test_an_available_endpoint_has_interfaces() -> None:
     estate.lab.change("endpoints", estate.endpoint, interface_ids=())
     for check in ("security_group", "network_acl", "route"):
         assert finding(check, estate.endpoint, estate.lab).status == "unknown", check
+
+
+def test_evidence_that_breaks_takes_no_verdict_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who changed what is beside the verdict: a bug there leaves the findings as they are."""
+
+    def broken(*_: object) -> None:
+        raise ValueError("year 0 is out of range")
+
+    monkeypatch.setattr(analysis, "with_changes", broken)
+    estate = net()
+    assert finding("endpoint_state", estate.endpoint, estate.lab).status == "pass"
