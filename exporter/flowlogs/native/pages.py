@@ -7,6 +7,7 @@ text is looked up once for each entry of a dictionary, not for each row.
 from __future__ import annotations
 
 import ctypes
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -159,16 +160,16 @@ class Cursor:
         )
 
 
-class Values:
+class Values(ABC):
     """A table of values: those of a dictionary, or of a page, and behind them none."""
 
     number: int
     # How many bytes it takes.
     held: int
 
+    @abstractmethod
     def show(self, struct: Column) -> None:
         """Give it to the compiled code."""
-        raise NotImplementedError
 
 
 class Numbers(Values):
