@@ -37,7 +37,12 @@ def unseen(world: World, listings: Collection[str] = _LISTINGS) -> tuple[Unseen,
 
 
 def unseen_changes(world: World) -> tuple[Unseen, ...]:
-    """Return what hides changes beside what their own collector could not read."""
+    """Return what hides changes beside what their own collector could not read.
+
+    A collector that is switched off reads none: that there are none in the list says nothing.
+    """
+    if "changes" in world.off:
+        return (Unseen("changes", _NOWHERE, "the collector changes is switched off"),)
     return (*_accounts(world), *waiting(world, (*_FINDING, "changes")))
 
 

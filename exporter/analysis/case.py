@@ -167,13 +167,12 @@ class Target(NamedTuple):
     peer: Peer
 
 
-class EndpointCase:
-    """An endpoint to be judged. What cannot be seen raises Unseen where it is asked for."""
+class Case:
+    """What is to be judged, where it is, and all that was seen around it."""
 
-    def __init__(self, world: World, site: Site, endpoint: Endpoint) -> None:
+    def __init__(self, world: World, site: Site) -> None:
         self.world = world
         self.site = site
-        self.endpoint = endpoint
         self.around = world.around[site.scope]
 
     @property
@@ -185,6 +184,14 @@ class EndpointCase:
     def scope(self) -> Scope:
         """Where it is."""
         return self.site.scope
+
+
+class EndpointCase(Case):
+    """An endpoint to be judged. What cannot be seen raises Unseen where it is asked for."""
+
+    def __init__(self, world: World, site: Site, endpoint: Endpoint) -> None:
+        super().__init__(world, site)
+        self.endpoint = endpoint
 
     @property
     def type(self) -> str:
@@ -233,7 +240,7 @@ class EndpointCase:
         return self.world.provider(self)
 
 
-class ServiceCase:
+class ServiceCase(Case):
     """An endpoint service to be judged: for all its consumers, or for one endpoint of them."""
 
     def __init__(
@@ -243,21 +250,9 @@ class ServiceCase:
         service: EndpointService,
         consumer: EndpointCase | None = None,
     ) -> None:
-        self.world = world
-        self.site = site
+        super().__init__(world, site)
         self.service = service
         self.consumer = consumer
-        self.around = world.around[site.scope]
-
-    @property
-    def now(self) -> float:
-        """The moment that is judged, in seconds since the epoch."""
-        return self.world.facts.as_of
-
-    @property
-    def scope(self) -> Scope:
-        """Where it is."""
-        return self.site.scope
 
     @property
     def type(self) -> str:
