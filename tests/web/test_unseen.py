@@ -110,3 +110,13 @@ def test_a_resolver_is_called_one() -> None:
     """An address alone says nothing: the pass that waits is that of a resolver."""
     waits = replace(fixed_world(), waiting=(("dns", SCOPE, "10.1.0.2:53"), ("changes", SCOPE, "")))
     assert [x.part for x in waiting_passes(waits)] == ["dns (the resolver 10.1.0.2:53)", "changes"]
+
+
+def test_changes_that_nobody_reads_say_so() -> None:
+    """Where the collector is switched off an empty list does not mean that nothing changed."""
+    world = replace(fixed_world(), off=frozenset({"changes"}))
+    status, body = answer(world, "/api/v1/changes")
+    assert status == 200
+    assert [u["unavailable"] for u in body["unavailable"]] == [
+        "the collector changes is switched off"
+    ]
